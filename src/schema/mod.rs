@@ -1,0 +1,4 @@
+//! Pure knowledge about tables and DDL: no I/O, no async, no SQL is sent from here.
+
+pub mod key;
+pub mod table;
