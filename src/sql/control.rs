@@ -1,0 +1,221 @@
+//! The control table: one small table beside the source table that holds everything a later attempt
+//! has to know. Rows are told apart by (kind, id); the payload is JSON.
+//!
+//! | kind | id | what |
+//! | --- | --- | --- |
+//! | `fence` | epoch | the one worker that may write; share-locked by every write transaction |
+//! | `state` | 0 | what the migration is and in which phase |
+//! | `session` | connection id | a session of the current epoch, to be killed by a successor |
+//! | `range` | running number | a finished range, written in the transaction of its rows |
+//! | `position` | lane | the durable position as that lane last wrote it |
+//! | `heartbeat`, `marker`, `barrier` | varies | small writes that are awaited in the stream or at commit |
+
+use crate::schema::table::TableName;
+use crate::sql::ident::quote_table;
+
+/// Kinds of rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// The worker that may write.
+    Fence,
+    /// What the migration is and where it stands.
+    State,
+    /// A session of the current epoch.
+    Session,
+    /// A finished range.
+    Range,
+    /// A durable position.
+    Position,
+    /// The periodic write that measures lag.
+    Heartbeat,
+    /// A write that is awaited in the stream.
+    Marker,
+    /// A write whose commit shows that everything before it is visible.
+    Barrier,
+}
+
+impl Kind {
+    /// The stored form.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Fence => "fence",
+            Self::State => "state",
+            Self::Session => "session",
+            Self::Range => "range",
+            Self::Position => "position",
+            Self::Heartbeat => "heartbeat",
+            Self::Marker => "marker",
+            Self::Barrier => "barrier",
+        }
+    }
+}
+
+/// Creates the table; an error (1050) when the name is taken.
+pub fn create(control: &TableName) -> String {
+    format!(
+        "CREATE TABLE {} (kind VARCHAR(16) CHARACTER SET ascii COLLATE ascii_bin NOT NULL, \
+         id BIGINT UNSIGNED NOT NULL, epoch BIGINT UNSIGNED NOT NULL, \
+         payload LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL, \
+         PRIMARY KEY (kind, id)) ENGINE=InnoDB COMMENT='ghostship control table'",
+        quote_table(control)
+    )
+}
+
+/// Inserts a row or replaces its payload.
+pub fn put(control: &TableName, kind: Kind, id: u64, epoch: u64, payload: &str) -> String {
+    format!(
+        "INSERT INTO {} (kind, id, epoch, payload) VALUES ('{}', {id}, {epoch}, {}) \
+         ON DUPLICATE KEY UPDATE epoch = VALUES(epoch), payload = VALUES(payload)",
+        quote_table(control),
+        kind.as_str(),
+        text_literal(payload)
+    )
+}
+
+/// All rows of a kind, by id: id, epoch, payload.
+pub fn select(control: &TableName, kind: Kind) -> String {
+    format!(
+        "SELECT id, epoch, payload FROM {} WHERE kind = '{}' ORDER BY id",
+        quote_table(control),
+        kind.as_str()
+    )
+}
+
+/// The fence row of any epoch, locked against every writer.
+pub fn select_fence_for_update(control: &TableName) -> String {
+    format!("{} FOR UPDATE", select(control, Kind::Fence))
+}
+
+/// The fence row of this epoch, share-locked: no row means that a successor has taken over.
+pub fn share_fence(control: &TableName, epoch: u64) -> String {
+    format!(
+        "SELECT id FROM {} WHERE kind = 'fence' AND id = {epoch} LOCK IN SHARE MODE",
+        quote_table(control)
+    )
+}
+
+/// Removes one row.
+pub fn delete(control: &TableName, kind: Kind, id: u64) -> String {
+    format!("DELETE FROM {} WHERE kind = '{}' AND id = {id}", quote_table(control), kind.as_str())
+}
+
+/// Removes all rows of a kind.
+pub fn delete_kind(control: &TableName, kind: Kind) -> String {
+    format!("DELETE FROM {} WHERE kind = '{}'", quote_table(control), kind.as_str())
+}
+
+/// A character literal that holds any text whatever the SQL mode.
+pub fn text_literal(text: &str) -> String {
+    if text.is_empty() { "''".to_owned() } else { format!("_utf8mb4 x'{}'", hex::encode(text)) }
+}
+
+/// The ledger of finished migrations in each database.
+pub mod ledger {
+    use crate::schema::table::TableName;
+    use crate::sql::control::text_literal;
+    use crate::sql::ident::quote_table;
+
+    /// Name of the ledger table.
+    pub const TABLE: &str = "ghostship_history";
+
+    /// One finished migration.
+    #[derive(Clone, Debug)]
+    pub struct Entry<'a> {
+        /// The table that was changed.
+        pub table: &'a str,
+        /// Digest of the ALTER.
+        pub digest: &'a str,
+        /// Namespace and name of the migration.
+        pub migration: &'a str,
+        /// Its UID, empty when it has none.
+        pub uid: &'a str,
+        /// `Completed` or `Aborted`.
+        pub outcome: &'a str,
+        /// Who asked for it, as far as known.
+        pub requested_by: &'a str,
+        /// Figures as JSON.
+        pub figures: &'a str,
+        /// Name of the old table, empty when there is none.
+        pub old_table: &'a str,
+        /// InnoDB id of the old table, 0 when there is none.
+        pub old_table_id: u64,
+        /// For how many seconds the old table is kept.
+        pub retain_seconds: u64,
+    }
+
+    fn name(database: &str) -> String {
+        quote_table(&TableName::new(database, TABLE))
+    }
+
+    /// Creates the ledger when it is not there.
+    pub fn create(database: &str) -> String {
+        format!(
+            "CREATE TABLE IF NOT EXISTS {} (\
+             id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY, \
+             finished_at DATETIME(6) NOT NULL, table_name VARCHAR(64) NOT NULL, \
+             alter_digest CHAR(64) CHARACTER SET ascii NOT NULL, \
+             migration VARCHAR(512) NOT NULL, migration_uid VARCHAR(64) NOT NULL, \
+             outcome VARCHAR(32) NOT NULL, requested_by VARCHAR(255) NOT NULL, \
+             figures LONGTEXT NOT NULL, old_table VARCHAR(64) NOT NULL, \
+             old_table_id BIGINT UNSIGNED NOT NULL, old_table_expires DATETIME(6) NULL, \
+             KEY by_table (table_name, alter_digest)) ENGINE=InnoDB \
+             DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin COMMENT='ghostship ledger'",
+            name(database)
+        )
+    }
+
+    /// Adds an entry unless this run of the migration is already in it (same control table id).
+    pub fn insert(database: &str, entry: &Entry<'_>) -> String {
+        format!(
+            "INSERT INTO {} (finished_at, table_name, alter_digest, migration, migration_uid, \
+             outcome, requested_by, figures, old_table, old_table_id, old_table_expires) VALUES \
+             (UTC_TIMESTAMP(6), {}, {}, {}, {}, {}, {}, {}, {}, {}, {})",
+            name(database),
+            text_literal(entry.table),
+            text_literal(entry.digest),
+            text_literal(entry.migration),
+            text_literal(entry.uid),
+            text_literal(entry.outcome),
+            text_literal(entry.requested_by),
+            text_literal(entry.figures),
+            text_literal(entry.old_table),
+            entry.old_table_id,
+            match entry.old_table {
+                "" => "NULL".to_owned(),
+                _ => format!("UTC_TIMESTAMP(6) + INTERVAL {} SECOND", entry.retain_seconds),
+            }
+        )
+    }
+
+    /// The completed entries of a table with this digest, newest first:
+    /// finished_at, migration, figures.
+    pub fn select_completed(database: &str, table: &str, digest: &str) -> String {
+        format!(
+            "SELECT finished_at, migration, figures FROM {} WHERE table_name = {} \
+             AND alter_digest = {} AND outcome = 'Completed' ORDER BY id DESC",
+            name(database),
+            text_literal(table),
+            text_literal(digest)
+        )
+    }
+
+    /// Old tables of this table that are still on record:
+    /// id, old_table, old_table_id, whether the time is over (0 or 1), expiry.
+    pub fn select_old_tables(database: &str, table: &str) -> String {
+        format!(
+            "SELECT id, old_table, old_table_id, old_table_expires <= UTC_TIMESTAMP(6), \
+             old_table_expires FROM {} WHERE table_name = {} AND old_table <> '' ORDER BY id",
+            name(database),
+            text_literal(table)
+        )
+    }
+
+    /// Notes that the old table of an entry is gone.
+    pub fn forget_old_table(database: &str, id: u64) -> String {
+        format!(
+            "UPDATE {} SET old_table = '', old_table_id = 0, old_table_expires = NULL \
+             WHERE id = {id}",
+            name(database)
+        )
+    }
+}
