@@ -1,0 +1,55 @@
+//! What a run is asked to do, resolved and validated: the engine never sees a manifest.
+
+use std::time::Duration;
+
+use crate::mysql::connect::ConnectOptions;
+use crate::schema::table::TableName;
+
+/// One migration to be run.
+#[derive(Clone)]
+pub struct Request {
+    /// Where the server is and how to log in.
+    pub connect: ConnectOptions,
+    /// The table to be changed.
+    pub table: TableName,
+    /// The user's ALTER text.
+    pub alter: String,
+    /// Which road to take.
+    pub strategy: Strategy,
+    /// Whether conversions that lose information without an error are accepted.
+    pub accept_lossy: bool,
+    /// Confirmed column renames, old to new.
+    pub renames: Vec<(String, String)>,
+    /// How much is verified before the cut-over.
+    pub verify: VerifyMode,
+    /// How long the old table is kept; zero drops it at once.
+    pub old_table_retain: Duration,
+    /// Namespace and name of the migration.
+    pub migration_name: String,
+    /// UID of the resource, when there is one.
+    pub migration_uid: Option<String>,
+    /// Who asked for it, as far as known; goes into the ledger.
+    pub requested_by: String,
+    /// Patterns of databases that may be changed; empty allows all but the system databases.
+    pub allowed_databases: Vec<String>,
+}
+
+/// Which road a migration takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Strategy {
+    /// INSTANT where the server can and nothing is to be postponed, else a copy.
+    Auto,
+    /// INSTANT or nothing.
+    Instant,
+    /// Always a copy.
+    Copy,
+}
+
+/// How much is verified before the cut-over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum VerifyMode {
+    /// Every row of both tables is compared.
+    Full,
+    /// Nothing is compared.
+    Off,
+}
