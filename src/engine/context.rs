@@ -1,0 +1,247 @@
+//! What the tasks of one attempt share: the plan, the backlog with the stream's positions, wishes and
+//! counters. Locks are held for a few instructions and never across an await.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::{Notify, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::backlog::Backlog;
+use super::backlog::claims::Claims;
+use super::changes::transaction::EndMark;
+use super::gate::Gate;
+use super::intent::{Command, Intent, Tuning};
+use super::meter::Meter;
+use super::plan::Plan;
+use super::{Error, Result};
+use crate::mysql::connect::Role;
+use crate::mysql::position::{GtidSet, Position};
+use crate::mysql::session::Session;
+
+/// Positions and keys: everything that the stream writes and the others read.
+pub struct Flow {
+    /// Keys and ranges.
+    pub backlog: Backlog<EndMark>,
+    /// Everything before this is dropped or committed.
+    pub durable: Position,
+    /// GTIDs of all transactions that began to arrive, with everything before the start.
+    pub received: GtidSet,
+    /// Transactions that began to arrive.
+    pub begun: u64,
+}
+
+impl Flow {
+    /// Moves the durable position as far as it may go.
+    pub fn advance(&mut self) {
+        for mark in self.backlog.advance() {
+            mark.pass(&mut self.durable);
+        }
+    }
+
+    /// The durable position as it will be when the running batch of `lane` commits.
+    pub fn durable_with(&self, lane: usize) -> Option<Position> {
+        let marks = self.backlog.advance_with(lane);
+        let mut position = (!marks.is_empty()).then(|| self.durable.clone())?;
+        for mark in marks {
+            mark.pass(&mut position);
+        }
+        Some(position)
+    }
+}
+
+/// Where the stream stands with respect to our own writes.
+#[derive(Default)]
+pub struct Echoes {
+    /// The last marker written.
+    pub marker_sent: AtomicU64,
+    /// The marker behind which the stream stops until it is released; 0 is none.
+    pub hold_at: AtomicU64,
+}
+
+/// What the lanes may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LaneMode {
+    /// Take batches.
+    Run,
+    /// Finish the running batch and wait.
+    Hold,
+}
+
+/// The shared state of one attempt.
+pub struct Context {
+    /// The immutable inputs.
+    pub plan: Plan,
+    /// The epoch that this attempt holds.
+    pub epoch: u64,
+    /// Makes received transactions visible before anything reads the source table for them.
+    pub gate: Gate,
+    /// What the user asks for.
+    pub intent: watch::Receiver<Intent>,
+    /// Cancelled when the run shall end.
+    pub stop: CancellationToken,
+    /// Woken when a lane may have work.
+    pub lane_work: Notify,
+    /// Woken when a batch or a chunk has committed.
+    pub lane_done: Notify,
+    /// What the lanes may do.
+    pub lane_mode: watch::Sender<LaneMode>,
+    /// The last own marker seen in the stream.
+    pub marker_seen: watch::Sender<u64>,
+    /// Counts releases of a stream that holds behind a marker.
+    pub stream_released: watch::Sender<u64>,
+    /// Markers sent and held.
+    pub echoes: Echoes,
+    /// Counters and the published snapshot.
+    pub meter: Meter,
+    /// The next row id for a finished range.
+    pub next_range_row: AtomicU64,
+    flow: Mutex<Flow>,
+}
+
+/// What a new attempt starts from.
+pub struct Start {
+    /// The immutable inputs.
+    pub plan: Plan,
+    /// The epoch taken.
+    pub epoch: u64,
+    /// Ranges already copied.
+    pub claims: Claims,
+    /// Where the stream starts.
+    pub position: Position,
+    /// The gate for this server.
+    pub gate: Gate,
+    /// What the user asks for.
+    pub intent: watch::Receiver<Intent>,
+    /// Cancelled when the run shall end.
+    pub stop: CancellationToken,
+    /// Counters and the published snapshot.
+    pub meter: Meter,
+}
+
+impl Context {
+    /// Puts the shared state of an attempt together.
+    pub fn new(start: Start) -> Self {
+        let next_range_row = AtomicU64::new(start.claims.last_row_id() + 1);
+        let backlog = Backlog::new(start.plan.order, start.plan.lanes(), start.claims);
+        let received = start.position.gtids.clone().unwrap_or_default();
+        Self {
+            plan: start.plan,
+            epoch: start.epoch,
+            gate: start.gate,
+            intent: start.intent,
+            stop: start.stop,
+            lane_work: Notify::new(),
+            lane_done: Notify::new(),
+            lane_mode: watch::Sender::new(LaneMode::Run),
+            marker_seen: watch::Sender::new(0),
+            stream_released: watch::Sender::new(0),
+            echoes: Echoes::default(),
+            meter: start.meter,
+            next_range_row,
+            flow: Mutex::new(Flow { backlog, durable: start.position, received, begun: 0 }),
+        }
+    }
+
+    /// The backlog and the positions, locked.
+    pub fn flow(&self) -> MutexGuard<'_, Flow> {
+        self.flow.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The settings in force.
+    pub fn tuning(&self) -> Tuning {
+        self.intent.borrow().tuning.clone()
+    }
+
+    /// The command in force.
+    pub fn command(&self) -> Command {
+        self.intent.borrow().command
+    }
+
+    /// Whether this attempt must stop at the next point where it can.
+    pub fn is_stopping(&self) -> bool {
+        self.stop.is_cancelled()
+            || matches!(self.command(), Command::Leave | Command::Abort | Command::Panic)
+    }
+
+    /// Goes on at once unless the user paused; then waits for the resume or the end.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Stopped`] when the attempt must stop.
+    pub async fn wait_while_paused(&self) -> Result<()> {
+        let mut intent = self.intent.clone();
+        loop {
+            if self.is_stopping() {
+                return Err(Error::Stopped);
+            }
+            if intent.borrow_and_update().command != Command::Pause {
+                self.meter.wait_for("");
+                return Ok(());
+            }
+            self.meter.wait_for("paused by the user");
+            tokio::select! {
+                changed = intent.changed() => changed.map_err(|_| Error::Stopped)?,
+                () = self.stop.cancelled() => return Err(Error::Stopped),
+            }
+        }
+    }
+
+    /// Waits for a time, for a change of the user's wishes, or for the end.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Stopped`] when the attempt must stop.
+    pub async fn pause_for(&self, time: Duration) -> Result<()> {
+        let mut intent = self.intent.clone();
+        intent.borrow_and_update();
+        let deadline = tokio::time::Instant::now() + time;
+        tokio::select! {
+            () = tokio::time::sleep_until(deadline) => {}
+            changed = intent.changed() => changed.map_err(|_| Error::Stopped)?,
+            () = self.stop.cancelled() => {}
+        }
+        if self.is_stopping() { Err(Error::Stopped) } else { Ok(()) }
+    }
+
+    /// Opens a session for this attempt and records it, so that a successor can kill it.
+    ///
+    /// # Errors
+    ///
+    /// When the server cannot be reached or the record cannot be written.
+    pub async fn open(&self, role: Role) -> Result<Session> {
+        super::control::open_session(&self.plan, self.epoch, role).await
+    }
+
+    /// Waits until a batch or a chunk commits, at most `limit`.
+    pub async fn lane_progress(&self, limit: Duration) {
+        let _elapsed = tokio::time::timeout(limit, self.lane_done.notified()).await;
+    }
+
+    /// The id for the next finished range.
+    pub fn range_row_id(&self) -> u64 {
+        self.next_range_row.fetch_add(1, Ordering::Relaxed)
+    }
+}
+
+/// A deadline that errors can name.
+#[derive(Clone, Copy, Debug)]
+pub struct Deadline(Instant);
+
+impl Deadline {
+    /// A deadline from now.
+    pub fn after(time: Duration) -> Self {
+        Self(Instant::now() + time)
+    }
+
+    /// Time left; zero when it is over.
+    pub fn left(self) -> Duration {
+        self.0.saturating_duration_since(Instant::now())
+    }
+
+    /// Whether it is over.
+    pub fn is_over(self) -> bool {
+        self.left().is_zero()
+    }
+}
