@@ -1,0 +1,143 @@
+# One server's process and state folder: data, port, options, pid, log, url, client.cnf, tls.
+# In: a server's name. Out: running or ended processes and the files of its state folder.
+# Must not know: where the programs come from ($mysqld, $mysqld_options and $mysql are given).
+# shellcheck shell=bash
+
+as_user=()
+[ "$(id -u)" -ne 0 ] || as_user=(--user=root)
+
+state_of() { echo "$run/$1"; }
+
+must_exist() {
+    [ -d "$run/$1/data" ] || die "there is no server '$1' under $run; start it with: server start $1"
+}
+
+# Prints the pid of mysqld when it runs. A pid file whose process is gone, or is another program's, is stale.
+live_pid() {
+    local state=$run/$1 pid
+    pid=$(cat "$state/pid" 2>/dev/null) && [ -n "$pid" ] || return 1
+    tr '\0' '\n' <"/proc/$pid/cmdline" 2>/dev/null | grep -qxF -- "--datadir=$state/data" || return 1
+    echo "$pid"
+}
+
+runs() { live_pid "$1" >/dev/null; }
+gone() { ! runs "$1"; }
+
+# Reserves a port for this state folder: reservations are files under the cache, void once their folder is gone.
+reserve_port() {
+    local state=$1 wanted=$2 port try
+    mkdir -p "$cache/ports"
+    if [ -n "$wanted" ]; then
+        listening "$wanted" && die "port $wanted is in use; choose another one"
+        echo "$state" >"$cache/ports/$wanted"
+        echo "$wanted"
+        return
+    fi
+    for try in {0..599}; do
+        port=$((23300 + (RANDOM + try) % 600))
+        [ ! -e "$cache/ports/$port" ] || [ ! -d "$(cat "$cache/ports/$port")" ] || continue
+        listening "$port" && continue
+        echo "$state" >"$cache/ports/$port"
+        echo "$port"
+        return
+    done
+    die "no free port found from 23300 to 23899; destroy servers (server list) or give --port"
+}
+
+# Makes the state folder of a new server; the data directory comes last and marks it as complete.
+create() {
+    local name=$1 wanted=$2 state=$run/$1 from port
+    from=$(template)
+    rm -rf "$state"
+    mkdir -p "$state"
+    port=$(locked "$cache/ports.lock" reserve_port "$state" "$wanted")
+    echo "$port" >"$state/port"
+    : >"$state/options"
+    write_access "$state" "$port" "$(cat "$from/password")"
+    cp -a --reflink=auto "$from/data" "$state/data.new"
+    mv "$state/data.new" "$state/data"
+}
+
+write_access() {
+    local state=$1 port=$2 password=$3
+    (
+        umask 077
+        echo "mysql://root:$password@127.0.0.1:$port" >"$state/url"
+        client_file root "$password" 127.0.0.1 "$port" >"$state/client.cnf"
+    )
+}
+
+client_file() {
+    printf '[client]\nuser=%s\npassword="%s"\nhost=%s\nport=%s\nprotocol=TCP\n' "$@"
+    printf 'loose-ssl-mode=DISABLED\nloose-get-server-public-key\n'
+}
+
+# A certificate for 127.0.0.1 and localhost under an own authority: those that mysqld makes carry no usable name.
+make_tls() {
+    local tls=$1/tls
+    [ ! -d "$tls" ] || return 0
+    command -v openssl >/dev/null || die "--tls needs openssl: install it"
+    mkdir -p "$tls.new"
+    (
+        cd "$tls.new"
+        umask 077
+        openssl req -x509 -newkey rsa:2048 -nodes -days 30 -subj "/CN=throw-away authority" \
+            -addext basicConstraints=critical,CA:TRUE -addext keyUsage=critical,keyCertSign,cRLSign \
+            -keyout ca-key.pem -out ca.pem
+        openssl req -newkey rsa:2048 -nodes -subj /CN=localhost -keyout server-key.pem -out server.csr
+        printf '%s\n' subjectAltName=IP:127.0.0.1,DNS:localhost basicConstraints=CA:FALSE \
+            extendedKeyUsage=serverAuth >extensions
+        openssl x509 -req -in server.csr -CA ca.pem -CAkey ca-key.pem -CAcreateserial -days 30 \
+            -extfile extensions -out server-cert.pem
+    ) >"$1/openssl.log" 2>&1 || die "openssl made no certificate; see $1/openssl.log"
+    mv "$tls.new" "$tls"
+}
+
+launch() {
+    local name=$1 state=$run/$1 port options=()
+    port=$(cat "$state/port")
+    ! listening "$port" || die "port $port of server $name is taken by another process; end that one first"
+    mapfile -t options <"$state/options"
+    [ ! -d "$state/tls" ] || options=(
+        "--ssl-ca=$state/tls/ca.pem" "--ssl-cert=$state/tls/server-cert.pem"
+        "--ssl-key=$state/tls/server-key.pem" "${options[@]}"
+    )
+    # shellcheck disable=SC2016
+    setsid sh -c 'echo $$ >"$0"; exec "$@"' "$state/pid" "${mysqld[@]}" --no-defaults "${mysqld_options[@]}" \
+        "${as_user[@]}" --datadir="$state/data" --port="$port" --server-id="$port" \
+        --socket=../mysql.sock --pid-file=mysqld.pid \
+        --bind-address=127.0.0.1 --skip-name-resolve --report-host=127.0.0.1 --report-port="$port" \
+        --log-bin=binlog --relay-log=relay --loose-binlog-format=ROW --binlog-expire-logs-seconds=86400 \
+        --gtid-mode=ON --enforce-gtid-consistency=ON --sync-binlog=1 --innodb-flush-log-at-trx-commit=1 \
+        --innodb-buffer-pool-size=256M --loose-innodb-redo-log-capacity=512M --performance-schema=ON \
+        --max-connections=300 --local-infile=ON --secure-file-priv= --mysqlx=OFF \
+        "${options[@]}" </dev/null >>"$state/log" 2>&1 9>&- &
+    wait_until 5 test -s "$state/pid" || die "mysqld was not started; see $state/log"
+}
+
+answers() { query "$1" <<<'SELECT 1' >/dev/null 2>&1; }
+
+query() { "${mysql[@]}" --defaults-file="$run/$1/client.cnf" --batch --skip-column-names; }
+
+ready_or_gone() { gone "$1" || answers "$1"; }
+
+# Waits until the server answers a query over TCP; says why when it ends or the time is over.
+wait_ready() {
+    local name=$1 seconds=$2 log=$run/$1/log
+    wait_until "$seconds" ready_or_gone "$name" ||
+        die "server $name did not answer within $seconds s (GHOSTSHIP_SERVER_DEADLINE); see $log"
+    runs "$name" || {
+        tail -15 "$log" >&2
+        die "server $name ended while it started (end of $log above)"
+    }
+}
+
+end_process() {
+    local name=$1 signal=$2 pid
+    if pid=$(live_pid "$name"); then
+        kill "-$signal" "$pid" 2>/dev/null || true
+        wait_until "$deadline" gone "$name" ||
+            die "server $name (pid $pid) did not end within $deadline s; server kill $name ends it by force"
+    fi
+    rm -f "$run/$name/pid"
+}
