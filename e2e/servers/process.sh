@@ -6,8 +6,6 @@
 as_user=()
 [ "$(id -u)" -ne 0 ] || as_user=(--user=root)
 
-state_of() { echo "$run/$1"; }
-
 must_exist() {
     [ -d "$run/$1/data" ] || die "there is no server '$1' under $run; start it with: server start $1"
 }
@@ -23,20 +21,27 @@ live_pid() {
 runs() { live_pid "$1" >/dev/null; }
 gone() { ! runs "$1"; }
 
+# A killed process loses its memory (and command line) before its files and locks: only when every thread is a
+# zombie or gone may another mysqld open the data.
+ended() { ! grep -qsvE '\) [ZX] ' "/proc/$1"/task/*/stat; }
+
+# The former mysqld has ended, or its pid is another program's by now.
+departed() { ended "$1" || [ -n "$(tr -d '\0' 2>/dev/null <"/proc/$1/cmdline")" ]; }
+
 # Reserves a port for this state folder: reservations are files under the cache, void once their folder is gone.
 reserve_port() {
     local state=$1 wanted=$2 port try
     mkdir -p "$cache/ports"
     if [ -n "$wanted" ]; then
-        listening "$wanted" && die "port $wanted is in use; choose another one"
+        ! listening "$wanted" || die "port $wanted is in use; choose another one"
+        ! reserved "$wanted" || die "port $wanted belongs to the server in $(cat "$cache/ports/$wanted"); choose another one"
         echo "$state" >"$cache/ports/$wanted"
         echo "$wanted"
         return
     fi
     for try in {0..599}; do
         port=$((23300 + (RANDOM + try) % 600))
-        [ ! -e "$cache/ports/$port" ] || [ ! -d "$(cat "$cache/ports/$port")" ] || continue
-        listening "$port" && continue
+        if reserved "$port" || listening "$port"; then continue; fi
         echo "$state" >"$cache/ports/$port"
         echo "$port"
         return
@@ -44,12 +49,14 @@ reserve_port() {
     die "no free port found from 23300 to 23899; destroy servers (server list) or give --port"
 }
 
+reserved() { [ -e "$cache/ports/$1" ] && [ -d "$(cat "$cache/ports/$1")/data" ]; }
+
 # Makes the state folder of a new server; the data directory comes last and marks it as complete.
 create() {
     local name=$1 wanted=$2 state=$run/$1 from port
     from=$(template)
     rm -rf "$state"
-    mkdir -p "$state"
+    mkdir -p "$state/tmp"
     port=$(locked "$cache/ports.lock" reserve_port "$state" "$wanted")
     echo "$port" >"$state/port"
     : >"$state/options"
@@ -93,8 +100,15 @@ make_tls() {
     mv "$tls.new" "$tls"
 }
 
+# Starts mysqld in a session of its own, with nothing inherited but its log: it outlives the caller, and no pipe
+# or lock of the caller stays open in it.
 launch() {
-    local name=$1 state=$run/$1 port options=()
+    local name=$1 state=$run/$1 port former options=()
+    if former=$(cat "$state/pid" 2>/dev/null); then
+        wait_until "$deadline" departed "$former" || die "the former mysqld (pid $former) of server $name does not end"
+    fi
+    # A killed mysqld leaves its socket's lock, which another process with its pid would make valid again.
+    rm -f "$state/pid" "$state/mysql.sock" "$state/mysql.sock.lock"
     port=$(cat "$state/port")
     ! listening "$port" || die "port $port of server $name is taken by another process; end that one first"
     mapfile -t options <"$state/options"
@@ -102,16 +116,15 @@ launch() {
         "--ssl-ca=$state/tls/ca.pem" "--ssl-cert=$state/tls/server-cert.pem"
         "--ssl-key=$state/tls/server-key.pem" "${options[@]}"
     )
-    # shellcheck disable=SC2016
-    setsid sh -c 'echo $$ >"$0"; exec "$@"' "$state/pid" "${mysqld[@]}" --no-defaults "${mysqld_options[@]}" \
-        "${as_user[@]}" --datadir="$state/data" --port="$port" --server-id="$port" \
+    setsid bash "$here/detached.sh" "$state/pid" "${mysqld[@]}" --no-defaults "${mysqld_options[@]}" \
+        "${as_user[@]}" --datadir="$state/data" --tmpdir="$state/tmp" --port="$port" --server-id="$port" \
         --socket=../mysql.sock --pid-file=mysqld.pid \
         --bind-address=127.0.0.1 --skip-name-resolve --report-host=127.0.0.1 --report-port="$port" \
         --log-bin=binlog --relay-log=relay --loose-binlog-format=ROW --binlog-expire-logs-seconds=86400 \
         --gtid-mode=ON --enforce-gtid-consistency=ON --sync-binlog=1 --innodb-flush-log-at-trx-commit=1 \
         --innodb-buffer-pool-size=256M --loose-innodb-redo-log-capacity=512M --performance-schema=ON \
         --max-connections=300 --local-infile=ON --secure-file-priv= --mysqlx=OFF \
-        "${options[@]}" </dev/null >>"$state/log" 2>&1 9>&- &
+        "${options[@]}" </dev/null >>"$state/log" 2>&1 &
     wait_until 5 test -s "$state/pid" || die "mysqld was not started; see $state/log"
 }
 
@@ -136,7 +149,7 @@ end_process() {
     local name=$1 signal=$2 pid
     if pid=$(live_pid "$name"); then
         kill "-$signal" "$pid" 2>/dev/null || true
-        wait_until "$deadline" gone "$name" ||
+        wait_until "$deadline" ended "$pid" ||
             die "server $name (pid $pid) did not end within $deadline s; server kill $name ends it by force"
     fi
     rm -f "$run/$name/pid"

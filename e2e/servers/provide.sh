@@ -75,15 +75,11 @@ fetch_debian() {
     mirror=$(debian_mirror)
     temp=$(mktemp -d "$cache/.mysql.XXXXXX")
     say "server: fetching Debian's MySQL packages into $cache/mysql (about 410 MB)"
-    mkdir "$temp/root"
-    timeout 900 mmdebstrap --quiet --variant=extract --format=tar --include=mysql-server-core,mysql-client-core \
-        --aptopt='Acquire::Check-Valid-Until "false"' unstable "$temp/root.tar" "$mirror" >"$temp/log" 2>&1 &&
-        tar -C "$temp/root" --exclude=./dev --no-same-owner -xf "$temp/root.tar" >>"$temp/log" 2>&1 || {
+    extract_debian "$temp" "$mirror" >"$temp/log" 2>&1 || {
         tail -15 "$temp/log" >&2
         rm -rf "$temp"
         no_server "Debian's packages could not be extracted (see above)"
     }
-    rm "$temp/root.tar"
     loader=$(cd "$temp" && readlink -f root/usr/lib/*/ld-linux*.so.* | head -1)
     ln -s "${loader#"$(readlink -f "$temp")"/}" "$temp/mysqld"
     ln -s mysqld "$temp/mysql"
@@ -93,6 +89,16 @@ fetch_debian() {
     [ -s "$temp/version" ] || no_server "the extracted mysqld does not run; its files are in $temp"
     chmod 755 "$temp"
     mv "$temp" "$cache/mysql"
+}
+
+# By way of an archive, so that the files belong to the caller whoever it is.
+extract_debian() {
+    local temp=$1 mirror=$2
+    mkdir "$temp/root"
+    timeout 900 mmdebstrap --quiet --variant=extract --format=tar --include=mysql-server-core,mysql-client-core \
+        --aptopt='Acquire::Check-Valid-Until "false"' unstable "$temp/root.tar" "$mirror" &&
+        tar -C "$temp/root" --exclude=./dev --no-same-owner -xf "$temp/root.tar" &&
+        rm "$temp/root.tar"
 }
 
 need_mmdebstrap() {

@@ -82,7 +82,6 @@ start_locked() {
             die "server $name has port $(cat "$state/port"); destroy it first to give it another"
         [ -z "$given" ] || printf '%s\n' "$@" >"$state/options"
         [ -z "$tls" ] || make_tls "$state"
-        rm -f "$state/pid"
         launch "$name"
     fi
     wait_ready "$name" "$deadline"
