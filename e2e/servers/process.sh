@@ -56,7 +56,7 @@ create() {
     local name=$1 wanted=$2 state=$run/$1 from port
     from=$(template)
     rm -rf "$state"
-    mkdir -p "$state/tmp"
+    mkdir -p "$state"
     port=$(locked "$cache/ports.lock" reserve_port "$state" "$wanted")
     echo "$port" >"$state/port"
     : >"$state/options"
@@ -109,6 +109,7 @@ launch() {
     fi
     # A killed mysqld leaves its socket's lock, which another process with its pid would make valid again.
     rm -f "$state/pid" "$state/mysql.sock" "$state/mysql.sock.lock"
+    mkdir -p "$state/tmp"
     port=$(cat "$state/port")
     ! listening "$port" || die "port $port of server $name is taken by another process; end that one first"
     mapfile -t options <"$state/options"

@@ -5,6 +5,7 @@
 # shellcheck shell=bash
 
 oldest=8.0.13
+url_pattern='^mysql://([^:@/]+)(:([^@/]*))?@([^:/?]+)(:([0-9]+))?'
 
 provide() {
     mysqld_options=()
@@ -18,6 +19,8 @@ provide() {
 }
 
 use_existing() {
+    [[ $GHOSTSHIP_TEST_URL =~ $url_pattern ]] ||
+        die "GHOSTSHIP_TEST_URL is not of the form mysql://USER:PASSWORD@HOST:PORT"
     origin=url version=unknown mysqld=()
     if command -v mysql >/dev/null; then
         mysql=(mysql)
@@ -95,7 +98,7 @@ fetch_debian() {
 extract_debian() {
     local temp=$1 mirror=$2
     mkdir "$temp/root"
-    timeout 900 mmdebstrap --quiet --variant=extract --format=tar --include=mysql-server-core,mysql-client-core \
+    timeout 900 mmdebstrap --variant=extract --format=tar --include=mysql-server-core,mysql-client-core \
         --aptopt='Acquire::Check-Valid-Until "false"' unstable "$temp/root.tar" "$mirror" &&
         tar -C "$temp/root" --exclude=./dev --no-same-owner -xf "$temp/root.tar" &&
         rm "$temp/root.tar"
