@@ -1,1 +1,4 @@
+//! Changes the schema of live MySQL and MariaDB tables without blocking the application.
 
+pub mod mysql;
+pub mod schema;
