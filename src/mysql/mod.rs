@@ -3,5 +3,8 @@
 
 pub mod connect;
 pub mod error;
+pub mod locks;
 pub mod position;
+pub mod server;
 pub mod session;
+mod text;
