@@ -110,10 +110,10 @@ struct RowsEvent<'a> {
 
 impl RowReader {
     /// A reader that keeps the columns at these positions, in this order.
-    pub fn new(layout: Layout, wanted: Vec<usize>) -> Result<Self, RowImageError> {
+    pub fn new(layout: Layout, wanted: Vec<usize>) -> Self {
         let mut reader = Self { layout, wanted, all: Vec::new() };
         reader.all = reader.steps(None).into_owned();
-        Ok(reader)
+        reader
     }
 
     /// Calls `visit` with the before and after image of each row. An after image that lacks a column has the
@@ -217,7 +217,7 @@ impl KeyReader {
             columns.push((column.name.clone(), transfer.ok_or_else(unexpected)?));
         }
         let wanted = key.columns.iter().map(|column| column.position).collect();
-        Ok(Self { rows: RowReader::new(layout, wanted)?, columns })
+        Ok(Self { rows: RowReader::new(layout, wanted), columns })
     }
 
     /// The keys of the before and after images; an update that keeps its key gives it once.

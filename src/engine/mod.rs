@@ -1,0 +1,3 @@
+//! The migration itself, without any knowledge of Kubernetes.
+
+pub mod changes;
