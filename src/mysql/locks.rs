@@ -1,0 +1,246 @@
+//! Who stands in the way: holders of table locks, old and prepared transactions, backup locks, and
+//! sessions of our own that must end. Shows digests of statements, never their values.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use crate::mysql::error::Error;
+use crate::mysql::session::{Row, Session};
+use crate::mysql::text::literal;
+use crate::schema::table::TableName;
+
+const LIMIT: Duration = Duration::from_secs(10);
+/// Pause between two looks at the process list.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+/// No such thread.
+const GONE: Option<u16> = Some(1094);
+
+/// A session that holds a lock, or waits for one, on a table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Blocker {
+    /// The server's number for its connection.
+    pub connection_id: u64,
+    /// `user@host`.
+    pub user: String,
+    /// Age of its transaction, or of its current command when it has none.
+    pub age_seconds: u64,
+    /// `GRANTED`, `PENDING`, or the state in the process list.
+    pub state: String,
+    /// Its statement without values, cut to 120 characters; its command when there is none.
+    pub digest: String,
+}
+
+/// A transaction that was prepared by XA and has not ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PreparedXa {
+    /// Format number of the identity.
+    pub format: i64,
+    /// Identity as the server prints it in hexadecimal: both parts joined.
+    pub xid: String,
+}
+
+/// Sessions other than this one that hold or wait for a metadata lock on the table, oldest first. On
+/// servers without Performance Schema, the sessions that wait for a table lock in that database and
+/// the open InnoDB transactions, because nothing says which tables they touch.
+///
+/// # Errors
+/// When the session fails, or the account may not read Performance Schema.
+pub async fn blockers(session: &mut Session, table: &TableName) -> Result<Vec<Blocker>, Error> {
+    let sql = match has_performance_schema(session).await? {
+        true => lock_query(table),
+        false => process_query(table),
+    };
+    let rows = session.query_rows(&sql, LIMIT).await?;
+    rows.iter().map(blocker).collect()
+}
+
+/// Transactions in XA state prepared, of all connections and of none.
+///
+/// # Errors
+/// When the session fails; MySQL wants XA_RECOVER_ADMIN.
+pub async fn prepared_xa(session: &mut Session) -> Result<Vec<PreparedXa>, Error> {
+    let sql = if session.is_mariadb() {
+        "XA RECOVER"
+    } else {
+        "XA RECOVER CONVERT XID"
+    };
+    let rows = session.query_rows(sql, LIMIT).await?;
+    let xid = |row: &Row| match row.text(3) {
+        Some(bytes) if !bytes.starts_with(b"0x") => format!("0x{}", hex::encode(bytes)),
+        _ => row.string(3).unwrap_or_default(),
+    };
+    Ok(rows
+        .iter()
+        .map(|row| PreparedXa {
+            format: row.i64(0).unwrap_or(0),
+            xid: xid(row),
+        })
+        .collect())
+}
+
+/// Whether a backup holds the lock that makes DDL wait. `false` also where the server does not tell.
+///
+/// # Errors
+/// When the session fails, or the account may not read Performance Schema.
+pub async fn backup_lock_held(session: &mut Session) -> Result<bool, Error> {
+    if !has_performance_schema(session).await? {
+        return Ok(false);
+    }
+    let sql = "SELECT COUNT(*) FROM performance_schema.metadata_locks \
+               WHERE OBJECT_TYPE = 'BACKUP LOCK' AND LOCK_STATUS = 'GRANTED' \
+               AND LOCK_TYPE = 'SHARED'";
+    Ok(session.query_one(sql, LIMIT).await?.u64(0) != Some(0))
+}
+
+/// Connection ids of sessions that this tool opened with the same account, this one left out. Where
+/// the server does not keep what clients tell about themselves: all of the account's sessions.
+///
+/// # Errors
+/// When the session fails.
+pub async fn own_sessions(session: &mut Session) -> Result<Vec<u64>, Error> {
+    let own = session.connection_id();
+    let mut ids = match has_performance_schema(session).await? {
+        true => ids(session, TOLD_SESSIONS).await?,
+        false => Vec::new(),
+    };
+    if !ids.contains(&own) {
+        ids = self::ids(session, ACCOUNT_SESSIONS).await?;
+    }
+    ids.retain(|id| *id != own);
+    Ok(ids)
+}
+
+/// Ends those of the sessions that are our own. Numbers that by now belong to somebody else, for
+/// example after a restart of the server, are left alone.
+///
+/// # Errors
+/// When the session fails.
+pub async fn kill_own(session: &mut Session, ids: &[u64]) -> Result<(), Error> {
+    let own = own_sessions(session).await?;
+    for id in ids.iter().filter(|id| own.contains(id)) {
+        kill_connection(session, *id).await?;
+    }
+    Ok(())
+}
+
+/// Ends a connection. One that is gone already is no error.
+///
+/// # Errors
+/// When the session fails, or the connection belongs to another account and CONNECTION_ADMIN is missing.
+pub async fn kill_connection(session: &mut Session, id: u64) -> Result<(), Error> {
+    kill(session, &format!("KILL CONNECTION {id}")).await
+}
+
+/// Ends the statement that a connection runs, from this session beside it. A connection that is gone
+/// is no error.
+///
+/// # Errors
+/// As [`kill_connection`].
+pub async fn kill_query(side: &mut Session, id: u64) -> Result<(), Error> {
+    kill(side, &format!("KILL QUERY {id}")).await
+}
+
+/// Waits until none of our own sessions among `ids` is in the process list.
+///
+/// # Errors
+/// When the session fails, and `TimeOut` after `limit`.
+pub async fn wait_until_gone(
+    session: &mut Session,
+    ids: &[u64],
+    limit: Duration,
+) -> Result<(), Error> {
+    let deadline = Instant::now() + limit;
+    loop {
+        let own = own_sessions(session).await?;
+        if !ids.iter().any(|id| own.contains(id)) {
+            return Ok(());
+        }
+        if Instant::now() >= deadline {
+            return Err(Error::TimeOut {
+                what: "the end of earlier sessions",
+                limit,
+            });
+        }
+        sleep(LOOK_AGAIN).await;
+    }
+}
+
+const TOLD_SESSIONS: &str = "SELECT PROCESSLIST_ID \
+     FROM performance_schema.session_account_connect_attrs \
+     WHERE ATTR_NAME = 'program_name' AND ATTR_VALUE = 'ghostship'";
+
+const ACCOUNT_SESSIONS: &str = "SELECT ID FROM information_schema.PROCESSLIST \
+     WHERE USER = SUBSTRING_INDEX(USER(), '@', 1) AND COMMAND <> 'Daemon'";
+
+async fn has_performance_schema(session: &mut Session) -> Result<bool, Error> {
+    Ok(session
+        .query_one("SELECT @@performance_schema", LIMIT)
+        .await?
+        .u64(0)
+        == Some(1)
+        && !session.is_mariadb())
+}
+
+async fn ids(session: &mut Session, sql: &str) -> Result<Vec<u64>, Error> {
+    Ok(session
+        .query_rows(sql, LIMIT)
+        .await?
+        .iter()
+        .filter_map(|row| row.u64(0))
+        .collect())
+}
+
+async fn kill(session: &mut Session, sql: &str) -> Result<(), Error> {
+    match session.execute(sql, LIMIT).await {
+        Err(error) if error.code() == GONE => Ok(()),
+        result => result.map(drop),
+    }
+}
+
+fn lock_query(table: &TableName) -> String {
+    format!(
+        "SELECT th.PROCESSLIST_ID, \
+         CONCAT(IFNULL(th.PROCESSLIST_USER, ''), '@', IFNULL(th.PROCESSLIST_HOST, '')), \
+         CAST(GREATEST(IFNULL(MAX(trx.TIMER_WAIT) DIV 1000000000000, 0), \
+         IF(th.PROCESSLIST_COMMAND = 'Sleep', 0, IFNULL(th.PROCESSLIST_TIME, 0))) AS UNSIGNED) age, \
+         MIN(ml.LOCK_STATUS), \
+         LEFT(IFNULL(MAX(st.DIGEST_TEXT), IFNULL(th.PROCESSLIST_COMMAND, '')), 120) \
+         FROM performance_schema.metadata_locks ml \
+         JOIN performance_schema.threads th ON th.THREAD_ID = ml.OWNER_THREAD_ID \
+         LEFT JOIN performance_schema.events_statements_current st \
+         ON st.THREAD_ID = th.THREAD_ID AND st.NESTING_EVENT_ID IS NULL \
+         LEFT JOIN performance_schema.events_transactions_current trx \
+         ON trx.THREAD_ID = th.THREAD_ID AND trx.STATE = 'ACTIVE' \
+         WHERE ml.OBJECT_TYPE = 'TABLE' AND ml.OBJECT_SCHEMA = {database} \
+         AND ml.OBJECT_NAME = {table} AND th.PROCESSLIST_ID IS NOT NULL \
+         AND th.PROCESSLIST_ID <> CONNECTION_ID() \
+         GROUP BY th.THREAD_ID, th.PROCESSLIST_ID, th.PROCESSLIST_USER, th.PROCESSLIST_HOST, \
+         th.PROCESSLIST_COMMAND, th.PROCESSLIST_TIME ORDER BY age DESC",
+        database = literal(&table.database),
+        table = literal(&table.table),
+    )
+}
+
+fn process_query(table: &TableName) -> String {
+    format!(
+        "SELECT p.ID, CONCAT(p.USER, '@', p.HOST), \
+         GREATEST(IFNULL(TIMESTAMPDIFF(SECOND, t.trx_started, NOW()), 0), \
+         IF(p.COMMAND = 'Sleep', 0, IFNULL(p.TIME, 0))) age, IFNULL(p.STATE, ''), p.COMMAND \
+         FROM information_schema.PROCESSLIST p \
+         LEFT JOIN information_schema.INNODB_TRX t ON t.trx_mysql_thread_id = p.ID \
+         WHERE p.ID <> CONNECTION_ID() AND (t.trx_id IS NOT NULL \
+         OR (p.DB = {database} AND p.STATE LIKE 'Waiting for table%')) ORDER BY age DESC",
+        database = literal(&table.database),
+    )
+}
+
+fn blocker(row: &Row) -> Result<Blocker, Error> {
+    Ok(Blocker {
+        connection_id: row.expect_u64(0, "a connection's number")?,
+        user: row.string(1).unwrap_or_default(),
+        age_seconds: row.u64(2).unwrap_or(0),
+        state: row.string(3).unwrap_or_default(),
+        digest: row.string(4).unwrap_or_default(),
+    })
+}
