@@ -114,7 +114,7 @@ async fn copy(
         progress.rows_repaired = plan.stored.rows_repaired;
         progress.cut_over_attempts = plan.stored.cut_over_attempts;
     });
-    let gtid = plan.server.uses_gtid();
+    let gtid = plan.server.has_gtids();
     let state = plan.stored.clone();
     let ending = CancellationToken::new();
     let context = Arc::new(Context::new(Start {

@@ -140,6 +140,10 @@ reasons! {
     WrongServer,
     /// A privilege was refused in the middle of a run.
     PermissionDenied,
+    /// The change cannot be made with ALGORITHM=INSTANT.
+    InstantImpossible,
+    /// The tables are swapped: there is nothing to abort.
+    TooLate,
     /// An invariant of the program is broken.
     Internal,
 }

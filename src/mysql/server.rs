@@ -238,6 +238,21 @@ pub async fn read_position(session: &mut Session, server: &Server) -> Result<Pos
     })
 }
 
+/// Waits until every transaction of the set is executed, which makes it visible to readers. `false` when
+/// the time is over first.
+///
+/// # Errors
+/// When the session fails or the server works without GTIDs.
+pub async fn wait_for_executed(
+    session: &mut Session,
+    set: &GtidSet,
+    time: Duration,
+) -> Result<bool, Error> {
+    let sql =
+        format!("SELECT WAIT_FOR_EXECUTED_GTID_SET('{set}', {:.3})", time.as_secs_f64());
+    Ok(session.query_one(&sql, time + LIMIT).await?.u64(0) == Some(0))
+}
+
 /// The executed GTIDs as they are now: every transaction in it is visible to readers.
 ///
 /// # Errors

@@ -1,4 +1,8 @@
 //! Pure knowledge about tables and DDL: no I/O, no async, no SQL is sent from here.
 
+pub mod alter;
+pub mod definition;
 pub mod key;
+pub mod mapping;
+pub mod naming;
 pub mod table;
