@@ -58,7 +58,7 @@ dirty_pages() {
         WHERE variable_name = 'Innodb_buffer_pool_pages_dirty'"
 }
 
-# Whether the table has its new type, and without writers all its rows: a tool that ends with 0 is not believed.
+# Whether the table has its new type and all its rows: a tool that ends with 0 is not believed.
 migrated() {
     [ "$(sql "SELECT data_type FROM information_schema.columns WHERE table_schema = '$BENCH_DATABASE'
         AND table_name = '$BENCH_TABLE' AND column_name = 'k'")" = bigint ] &&

@@ -12,6 +12,21 @@ find_binary() {
     }
 }
 
+check_tools() {
+    local tool
+    for tool in "$@"; do
+        [ -f "$here/tools/$tool.sh" ] || die "there is no adapter for '$tool' in benches/tools"
+    done
+}
+
+check_scenarios() {
+    local scenario
+    for scenario in ${1//,/ }; do
+        [[ $scenario =~ ^(idle|loaded|rate:[1-9][0-9]{0,6})$ ]] ||
+            die "there is no scenario '$scenario': idle, loaded or rate:N"
+    done
+}
+
 words() { printf '%s\0' "$@"; }
 
 # Calls a function of an adapter in a subshell, so that adapters do not see each other.
@@ -29,7 +44,6 @@ adapter() {
 found_tools() {
     local tool path
     for tool in "$@"; do
-        [ -f "$here/tools/$tool.sh" ] || die "there is no adapter for '$tool' in benches/tools"
         path=$(adapter "$tool" tool_binary) || continue
         say "$tool: $path, $(adapter "$tool" tool_version "$path" 2>&1 | head -1)"
         echo "$tool"
@@ -40,7 +54,6 @@ found_tools() {
 trial() {
     local tool=$1 scenario=$2 run=$3 result command=() load=() pid=()
     result=$out/${scenario/:/-}.$tool.$run.json
-    say "bench: $scenario, run $run, $tool"
     restore_table
     settle
     mapfile -d '' -t command < <(adapter "$tool" tool_command "$(adapter "$tool" tool_binary)")
@@ -51,9 +64,12 @@ trial() {
     migrated || not_migrated "$tool" "$result"
 }
 
-# A tool that reported success over an unchanged or incomplete table has failed. Writers hold the number of rows.
+# A tool that reported success over an unchanged or incomplete table has failed. Each transaction of the writers
+# holds the number of rows.
 not_migrated() {
-    [ "$1" = none ] || sed -i 's/"outcome": "finished"/"outcome": "wrong"/' "$2"
+    [ "$1" != none ] || return 0
+    ! grep -q '"outcome": "finished"' "$2" || say "bench: $1 ended with 0, but the table is not what it should be"
+    sed -i 's/"outcome": "finished"/"outcome": "wrong"/' "$2"
 }
 
 # The writers' command as options of a trial; nothing when the scenario has none.
@@ -61,9 +77,7 @@ load_options() {
     local rate=0 word
     case $1 in
     idle) return ;;
-    loaded) ;;
-    rate:*) rate=${1#rate:} && check_count rate: "$rate" ;;
-    *) die "there is no scenario '$1': idle, loaded or rate:N" ;;
+    rate:*) rate=${1#rate:} ;;
     esac
     for word in sysbench --config-file="$BENCH_WORK/sysbench.cnf" "$here/lib/writers.lua" --tables=1 \
         --table-size="$rows" --threads="$threads" --rate="$rate" --time=0 --report-interval=1 --percentile=95 \

@@ -6,6 +6,7 @@ ended is a figure too. Must not know: which tool it runs or how tables are made.
 
 import argparse
 import json
+import sys
 import tempfile
 import time
 from contextlib import nullcontext
@@ -37,6 +38,7 @@ def main():
         with start_writers(options, stalls) as writers:
             result |= trial(options, writers)
     result["phases"], result["lock_seconds"] = own_report(log_of(options))
+    said(result, log_of(options))
     options.result.write_text(json.dumps(result, indent=1) + "\n")
 
 
@@ -75,6 +77,13 @@ def application(options, writers, began, figures):
         "after": writers.summary(end + 1, time.monotonic()),
         "longest_stall_ms": stall,
     }
+
+
+def said(result, log):
+    where = "" if result["outcome"] == "finished" else f"; see {log}"
+    seconds = f" after {result['seconds']:.1f} s" if result["seconds"] else ""
+    print(f"bench: {result['scenario']}, run {result['run']}, {result['tool']}: {result['outcome']}{seconds}{where}",
+          file=sys.stderr)
 
 
 def server_cpu(options):

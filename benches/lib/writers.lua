@@ -47,6 +47,15 @@ function thread_init()
    file:setvbuf("line")
 end
 
+-- What a failed statement left of its transaction must not be committed by the next BEGIN: each transaction holds the
+-- number of rows, and the table is counted at the end.
+local restart = sysbench.hooks.before_restart_event
+
+function sysbench.hooks.before_restart_event(failure)
+   restart(failure)
+   con:query("ROLLBACK")
+end
+
 -- A failed transaction is started anew by sysbench; for the writer the wait goes on, so `began` is kept.
 function event()
    began = began or now()

@@ -12,7 +12,7 @@ tool_command() {
     words "$1" run -f "$BENCH_WORK/manifest.yaml" -o json
 }
 
-# The others drop the former table at once and check nothing or everything by default; ghostship verifies in full.
+# The former table is dropped at once, as by the others; verification is on, as by default.
 manifest() {
     cat <<YAML
 apiVersion: v1
@@ -20,7 +20,7 @@ kind: Secret
 metadata: {name: bench}
 stringData:
   username: "$BENCH_USER"
-  password: "$(<"$BENCH_WORK/password")"
+  password: $(<"$BENCH_WORK/password.json")
 ---
 apiVersion: ghostship.dev/v1alpha1
 kind: MigrationTarget
