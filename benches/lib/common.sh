@@ -13,6 +13,8 @@ export BENCH_SERVER=${GHOSTSHIP_BENCH_SERVER:-bench} BENCH_DATABASE=bench BENCH_
 # A change of type is a copy for every tool: no server does it in place.
 export BENCH_ALTER='MODIFY COLUMN k bigint NOT NULL DEFAULT 0'
 pristine=bench_pristine
+# Nothing is written beside the sources.
+export PYTHONDONTWRITEBYTECODE=1
 
 say() { printf '%s\n' "$*" >&2; }
 
