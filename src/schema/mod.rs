@@ -1,4 +1,7 @@
 //! Pure knowledge about tables and DDL: no I/O, no async, no SQL is sent from here.
 
+pub mod conversion;
 pub mod key;
+pub mod mapping;
+pub mod naming;
 pub mod table;
