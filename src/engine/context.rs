@@ -1,7 +1,7 @@
 //! What the tasks of one attempt share: the plan, the backlog with the stream's positions, wishes and
 //! counters. Locks are held for a few instructions and never across an await.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,7 @@ use super::changes::transaction::EndMark;
 use super::gate::Gate;
 use super::intent::{Command, Intent, Tuning};
 use super::meter::Meter;
-use super::plan::Plan;
+use super::plan::{Plan, StoredState};
 use super::{Error, Result};
 use crate::mysql::connect::Role;
 use crate::mysql::position::{GtidSet, Position};
@@ -69,6 +69,14 @@ pub enum LaneMode {
     Hold,
 }
 
+/// The session that stores the state, and the state as stored.
+pub struct Store {
+    /// Writes nothing else.
+    pub session: Session,
+    /// As the control table has it.
+    pub state: StoredState,
+}
+
 /// The shared state of one attempt.
 pub struct Context {
     /// The immutable inputs.
@@ -79,7 +87,9 @@ pub struct Context {
     pub gate: Gate,
     /// What the user asks for.
     pub intent: watch::Receiver<Intent>,
-    /// Cancelled when the run shall end.
+    /// Cancelled when the user wants the run to leave: seen between chunks and batches.
+    pub leave: CancellationToken,
+    /// Cancelled when everything of this attempt has to end now.
     pub stop: CancellationToken,
     /// Woken when a lane may have work.
     pub lane_work: Notify,
@@ -95,9 +105,12 @@ pub struct Context {
     pub echoes: Echoes,
     /// Counters and the published snapshot.
     pub meter: Meter,
+    /// Whether the RENAME was sent: from then on the run looks what happened before it ends.
+    pub swap_sent: AtomicBool,
     /// The next row id for a finished range.
     pub next_range_row: AtomicU64,
     flow: Mutex<Flow>,
+    store: tokio::sync::Mutex<Store>,
 }
 
 /// What a new attempt starts from.
@@ -114,10 +127,14 @@ pub struct Start {
     pub gate: Gate,
     /// What the user asks for.
     pub intent: watch::Receiver<Intent>,
-    /// Cancelled when the run shall end.
+    /// Cancelled when the user wants the run to leave: seen between chunks and batches.
+    pub leave: CancellationToken,
+    /// Cancelled when everything of this attempt has to end now.
     pub stop: CancellationToken,
     /// Counters and the published snapshot.
     pub meter: Meter,
+    /// Stores the state.
+    pub store: Store,
 }
 
 impl Context {
@@ -131,6 +148,7 @@ impl Context {
             epoch: start.epoch,
             gate: start.gate,
             intent: start.intent,
+            leave: start.leave,
             stop: start.stop,
             lane_work: Notify::new(),
             lane_done: Notify::new(),
@@ -139,8 +157,10 @@ impl Context {
             stream_released: watch::Sender::new(0),
             echoes: Echoes::default(),
             meter: start.meter,
+            swap_sent: AtomicBool::new(false),
             next_range_row,
             flow: Mutex::new(Flow { backlog, durable: start.position, received, begun: 0 }),
+            store: tokio::sync::Mutex::new(start.store),
         }
     }
 
@@ -161,7 +181,8 @@ impl Context {
 
     /// Whether this attempt must stop at the next point where it can.
     pub fn is_stopping(&self) -> bool {
-        self.stop.is_cancelled()
+        self.leave.is_cancelled()
+            || self.stop.is_cancelled()
             || matches!(self.command(), Command::Leave | Command::Abort | Command::Panic)
     }
 
@@ -183,6 +204,7 @@ impl Context {
             self.meter.wait_for("paused by the user");
             tokio::select! {
                 changed = intent.changed() => changed.map_err(|_| Error::Stopped)?,
+                () = self.leave.cancelled() => return Err(Error::Stopped),
                 () = self.stop.cancelled() => return Err(Error::Stopped),
             }
         }
@@ -200,9 +222,38 @@ impl Context {
         tokio::select! {
             () = tokio::time::sleep_until(deadline) => {}
             changed = intent.changed() => changed.map_err(|_| Error::Stopped)?,
+            () = self.leave.cancelled() => {}
             () = self.stop.cancelled() => {}
         }
         if self.is_stopping() { Err(Error::Stopped) } else { Ok(()) }
+    }
+
+    /// Changes the stored state, with the counters of now.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be written; then the stored state is as before.
+    pub async fn save(&self, change: impl FnOnce(&mut StoredState)) -> Result<()> {
+        let mut store = self.store.lock().await;
+        let mut state = self.counted(&store.state);
+        change(&mut state);
+        let control = &self.plan.tables.control;
+        super::control::save_state(&mut store.session, control, self.epoch, &state).await?;
+        store.state = state;
+        Ok(())
+    }
+
+    /// The state as last stored, with the counters of now.
+    pub async fn state(&self) -> StoredState {
+        self.counted(&self.store.lock().await.state)
+    }
+
+    fn counted(&self, state: &StoredState) -> StoredState {
+        StoredState {
+            keys_applied: self.meter.keys_applied(),
+            rows_verified: self.meter.rows_verified(),
+            ..state.clone()
+        }
     }
 
     /// Opens a session for this attempt and records it, so that a successor can kill it.

@@ -23,8 +23,12 @@ struct Inner {
     rows_verified: AtomicU64,
     samples: Mutex<VecDeque<(Instant, u64)>>,
     phases: Mutex<Vec<(PhaseKind, Instant)>>,
+    heartbeats: Mutex<VecDeque<(u64, Instant)>>,
     began: Instant,
 }
+
+/// Heartbeats whose sending time is remembered.
+const HEARTBEATS: usize = 1000;
 
 impl Meter {
     /// Starts counting into this channel.
@@ -35,6 +39,7 @@ impl Meter {
             rows_verified: AtomicU64::new(0),
             samples: Mutex::default(),
             phases: Mutex::default(),
+            heartbeats: Mutex::default(),
             began: Instant::now(),
         }))
     }
@@ -86,6 +91,24 @@ impl Meter {
         });
     }
 
+    /// Remembers when a heartbeat was sent.
+    pub fn send_heartbeat(&self, number: u64) {
+        let mut sent = self.0.heartbeats.lock().unwrap_or_else(PoisonError::into_inner);
+        sent.push_back((number, Instant::now()));
+        if sent.len() > HEARTBEATS {
+            sent.pop_front();
+        }
+    }
+
+    /// When a heartbeat was sent; the oldest known time when that is forgotten.
+    pub fn heartbeat_sent(&self, number: u64) -> Instant {
+        let mut sent = self.0.heartbeats.lock().unwrap_or_else(PoisonError::into_inner);
+        while sent.front().is_some_and(|(known, _)| *known < number) {
+            sent.pop_front();
+        }
+        sent.front().map_or_else(Instant::now, |(_, at)| *at)
+    }
+
     /// Counts keys that a lane made equal.
     pub fn add_keys(&self, keys: u64) {
         self.0.keys_applied.fetch_add(keys, Ordering::Relaxed);
@@ -110,6 +133,16 @@ impl Meter {
     /// Rows compared in all.
     pub fn rows_verified(&self) -> u64 {
         self.0.rows_verified.load(Ordering::Relaxed)
+    }
+
+    /// Counts rows that verification repairs; returns how many there were in all.
+    pub fn add_repaired(&self, rows: u64) -> u64 {
+        let mut repaired = 0;
+        self.update(|progress| {
+            progress.rows_repaired += rows;
+            repaired = progress.rows_repaired;
+        });
+        repaired
     }
 
     /// Takes a sample of the row copy and publishes rate, share and time left.

@@ -111,4 +111,10 @@ pub struct StoredState {
     pub cut_over_attempts: u32,
     /// How long the last attempt held the lock.
     pub lock_seconds: f64,
+    /// Rows copied, once the copy has ended.
+    pub rows_copied: u64,
+    /// Definition that an INSTANT change leads to, stored before it is sent.
+    pub instant_target: Option<String>,
+    /// Whether the ledger has the entry of this migration.
+    pub in_ledger: bool,
 }

@@ -140,6 +140,10 @@ reasons! {
     WrongServer,
     /// A privilege was refused in the middle of a run.
     PermissionDenied,
+    /// The change cannot be made with ALGORITHM=INSTANT.
+    InstantImpossible,
+    /// The tables are swapped: there is nothing to abort.
+    TooLate,
     /// An invariant of the program is broken.
     Internal,
 }
@@ -195,7 +199,8 @@ mod tests {
         ServerReadOnly MissingPrivileges AuthFailed CredentialsUnavailable TlsVerification \
         Unreachable DiskSpace DiskFull TargetNotAllowed Blocked CutOverBlocked XaPending \
         BackupRunning NotConverging SourceChanged ShadowChanged Superseded OutcomeUnknown \
-        StreamBroken PositionPurged WrongServer PermissionDenied Internal";
+        StreamBroken PositionPurged WrongServer PermissionDenied InstantImpossible \
+        TooLate Internal";
 
     #[test]
     fn tokens_are_stable() {

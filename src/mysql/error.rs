@@ -364,7 +364,12 @@ fn row_column(message: &str) -> Option<&str> {
         .and_then(|rest| rest.strip_suffix('`'));
     match path {
         Some(path) => path.rsplit("`.`").next(),
-        None => quoted.strip_prefix('\'')?.strip_suffix('\''),
+        // JSON errors name the table as well.
+        None => quoted
+            .strip_prefix('\'')?
+            .strip_suffix('\'')?
+            .rsplit('.')
+            .next(),
     }
 }
 
@@ -481,7 +486,7 @@ mod tests {
             (
                 3140,
                 "Invalid JSON text: \"s\" at position 0 in value for column 't.c'.",
-                misfit(Some("t.c")),
+                misfit(Some("c")),
             ),
             (3819, "Check constraint 'k' is violated.", misfit(Some("k"))),
             (4025, "CONSTRAINT `k` failed for `d`.`t`", misfit(Some("k"))),

@@ -1,7 +1,7 @@
-//! The server as seen through its protocol: sessions, facts, definitions, locks and positions.
-//! With `sql`, the only place that knows SQL text; the only one that knows the driver.
+//! The only module that knows the driver. Opens sessions, reads the server's facts and dictionary,
+//! follows the binlog; fixed administrative statements live beside the function that sends them.
 
-mod column;
+pub mod binlog;
 pub mod connect;
 pub mod error;
 pub mod grants;
@@ -10,4 +10,5 @@ pub mod locks;
 pub mod position;
 pub mod server;
 pub mod session;
+
 mod text;

@@ -1,5 +1,6 @@
 //! Pure knowledge about tables and DDL: no I/O, no async, no SQL is sent from here.
 
+pub mod alter;
 pub mod conversion;
 pub mod key;
 pub mod mapping;

@@ -50,13 +50,16 @@ impl Kind {
     }
 }
 
+/// The comment by which our own control tables are known.
+pub const COMMENT: &str = "ghostship control table";
+
 /// Creates the table; an error (1050) when the name is taken.
 pub fn create(control: &TableName) -> String {
     format!(
         "CREATE TABLE {} (kind VARCHAR(16) CHARACTER SET ascii COLLATE ascii_bin NOT NULL, \
          id BIGINT UNSIGNED NOT NULL, epoch BIGINT UNSIGNED NOT NULL, \
          payload LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL, \
-         PRIMARY KEY (kind, id)) ENGINE=InnoDB COMMENT='ghostship control table'",
+         PRIMARY KEY (kind, id)) ENGINE=InnoDB COMMENT='{COMMENT}'",
         quote_table(control)
     )
 }

@@ -49,6 +49,9 @@ pub fn in_list(qualifier: &str, key: &MigrationKey, keys: &[Key]) -> Result<Stri
     if keys.is_empty() {
         return Ok("FALSE".to_owned());
     }
+    if key.columns.len() > 1 && key.columns.iter().any(is_labelled) {
+        return any_of(qualifier, key, keys);
+    }
     let names: Vec<String> =
         key.columns.iter().map(|column| qualified(column, qualifier)).collect();
     let left = match names.as_slice() {
@@ -64,6 +67,24 @@ pub fn in_list(qualifier: &str, key: &MigrationKey, keys: &[Key]) -> Result<Stri
     }
     text.push(')');
     Ok(text)
+}
+
+/// `(a = 1 AND b = 2) OR (..)`: inside a row constructor ENUM and SET never equal a number.
+fn any_of(qualifier: &str, key: &MigrationKey, keys: &[Key]) -> Result<String, KeyError> {
+    let mut alternatives = Vec::with_capacity(keys.len());
+    for one in keys {
+        let parts = key.decode(one)?;
+        let pairs = key.columns.iter().zip(&parts);
+        let equals: Vec<String> = pairs
+            .map(|(c, part)| format!("{} = {}", qualified(c, qualifier), literal(c, part)))
+            .collect();
+        alternatives.push(format!("({})", equals.join(" AND ")));
+    }
+    Ok(format!("({})", alternatives.join(" OR ")))
+}
+
+fn is_labelled(column: &KeyColumn) -> bool {
+    matches!(column.kind, KeyKind::Enum { .. } | KeyKind::Set { .. })
 }
 
 /// The condition that a row's key lies above `lower_exclusive` and not above `upper_inclusive`; `TRUE` when both
@@ -98,16 +119,32 @@ fn bound(
     let mut text = String::new();
     for (number, (column, part)) in key.columns.iter().zip(parts).enumerate() {
         let operator = if number == last { operators.1 } else { operators.0 };
-        let (name, value) = (qualified(column, qualifier), literal(column, part));
+        let name = qualified(column, qualifier);
         text.push_str(if number == 0 { "(" } else { " OR (" });
         write_equals(&mut text, qualifier, key, parts, number);
-        text.push_str(&format!("{name} {operator} {value}"));
+        text.push_str(&compared(column, part, &name, operator));
         if number > 0 {
             text.push(')');
         }
     }
     text.push(')');
     text
+}
+
+/// One column against one value. ENUM is written as the list of its numbers: compared with `<` or `>` its index is
+/// not used, in a list it is. (SET has no such form: with a SET in front every range reads the whole table.)
+fn compared(column: &KeyColumn, part: &KeyPart, name: &str, operator: &str) -> String {
+    let (KeyKind::Enum { labels }, KeyPart::UInt(value)) = (&column.kind, part) else {
+        return format!("{name} {operator} {}", literal(column, part));
+    };
+    let numbers = (0..=*labels).filter_map(|number| u64::try_from(number).ok());
+    let wanted = numbers.filter(|number| match operator {
+        ">" => number > value,
+        "<" => number < value,
+        _ => number <= value,
+    });
+    let list: Vec<String> = wanted.map(|number| number.to_string()).collect();
+    if list.is_empty() { "FALSE".to_owned() } else { format!("{name} IN ({})", list.join(",")) }
 }
 
 /// `a = 1 AND b = 2 AND ` for the columns before `count`.
@@ -179,6 +216,25 @@ mod tests {
         let single = super::tests::key(&[("a", KeyKind::Int { bytes: 4 })]);
         let one = single.encode(&[KeyPart::Int(7)]).unwrap();
         assert_eq!(range("", &single, Some(&one), Some(&one)).unwrap(), "(`a` > 7) AND (`a` <= 7)");
+    }
+
+    #[test]
+    fn enums_are_compared_by_lists_of_numbers() {
+        let key = key(&[("e", KeyKind::Enum { labels: 3 }), ("b", KeyKind::UInt { bytes: 1 })]);
+        let at = |number| key.encode(&[KeyPart::UInt(number), KeyPart::UInt(9)]).unwrap();
+        assert_eq!(
+            range("", &key, Some(&at(1)), Some(&at(3))).unwrap(),
+            "(`e` IN (2,3) OR (`e` = 1 AND `b` > 9)) AND \
+             (`e` IN (0,1,2) OR (`e` = 3 AND `b` <= 9))"
+        );
+        assert_eq!(
+            in_list("", &key, &[at(1), at(2)]).unwrap(),
+            "((`e` = 1 AND `b` = 9) OR (`e` = 2 AND `b` = 9))"
+        );
+        assert_eq!(
+            range("", &key, Some(&at(3)), None).unwrap(),
+            "(FALSE OR (`e` = 3 AND `b` > 9))"
+        );
     }
 
     #[test]

@@ -53,6 +53,14 @@ struct PreparedXa {
     keys: Vec<Key>,
 }
 
+/// Keys written since their range was verified. A key that is written again while it is compared is in
+/// both sets.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Dirty {
+    waiting: BTreeMap<Key, Seq>,
+    comparing: BTreeMap<Key, Seq>,
+}
+
 /// Keys received and not yet equal, ranges claimed and finished, transactions not yet durable.
 /// `M` is what marks the end of a transaction (a position).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,7 +72,7 @@ pub struct Backlog<M> {
     pending: Pending<M>,
     prepared: BTreeMap<String, PreparedXa>,
     /// Keys applied since verification began and not compared since; `None` before verification.
-    dirty: Option<BTreeMap<Key, Seq>>,
+    dirty: Option<Dirty>,
     /// Keys that verification looks at right now, and whether an event touched them meanwhile.
     watched: HashMap<Key, bool>,
 }
@@ -254,7 +262,7 @@ impl<M: Clone> Backlog<M> {
         let Some(lane) = self.lanes.get_mut(lane) else { return };
         for (key, seq) in std::mem::take(&mut lane.running) {
             match &mut self.dirty {
-                Some(dirty) => insert_lowest(dirty, key, seq, &mut self.pending),
+                Some(dirty) => insert_lowest(&mut dirty.waiting, key, seq, &mut self.pending),
                 None => {}
             }
             self.pending.done(seq);
@@ -301,6 +309,11 @@ impl<M: Clone> Backlog<M> {
         self.lanes.iter().map(|lane| lane.queue.len() + lane.running.len()).sum()
     }
 
+    /// Whether some lane runs a batch.
+    pub fn is_running(&self) -> bool {
+        self.lanes.iter().any(|lane| !lane.running.is_empty())
+    }
+
     /// Keys held for chunks in flight.
     pub fn held(&self) -> usize {
         self.holds.iter().map(|hold| hold.keys.len()).sum()
@@ -318,19 +331,33 @@ impl<M: Clone> Backlog<M> {
 
     /// Keys applied and not compared since.
     pub fn dirty(&self) -> usize {
-        self.dirty.as_ref().map_or(0, BTreeMap::len)
+        self.dirty.as_ref().map_or(0, |dirty| dirty.waiting.len() + dirty.comparing.len())
     }
 
-    /// The first `limit` keys that await comparison; they stay until [`Backlog::clean`].
-    pub fn dirty_keys(&self, limit: usize) -> Vec<Key> {
-        self.dirty.iter().flat_map(|dirty| dirty.keys().take(limit).cloned()).collect()
+    /// The keys that await comparison, which stay as they are.
+    pub fn dirty_keys(&self) -> Vec<Key> {
+        let sets = self.dirty.iter().flat_map(|dirty| [&dirty.waiting, &dirty.comparing]);
+        sets.flat_map(|keys| keys.keys().cloned()).collect()
     }
 
-    /// The keys have been compared and are equal, or were queued for repair.
+    /// Takes up to `limit` keys that await comparison; they count until [`Backlog::clean`].
+    pub fn compare_dirty(&mut self, limit: usize) -> Vec<Key> {
+        let Some(dirty) = &mut self.dirty else { return Vec::new() };
+        let keys: Vec<Key> = dirty.waiting.keys().take(limit).cloned().collect();
+        for key in &keys {
+            if let Some(seq) = dirty.waiting.remove(key) {
+                insert_lowest(&mut dirty.comparing, key.clone(), seq, &mut self.pending);
+                self.pending.done(seq);
+            }
+        }
+        keys
+    }
+
+    /// The keys have been compared and are equal.
     pub fn clean(&mut self, keys: &[Key]) {
         let Some(dirty) = &mut self.dirty else { return };
         for key in keys {
-            if let Some(seq) = dirty.remove(key) {
+            if let Some(seq) = dirty.comparing.remove(key) {
                 self.pending.done(seq);
             }
         }

@@ -24,6 +24,9 @@ pub struct NoSharedKey {
     pub reasons: Vec<String>,
 }
 
+/// The server compares a SET with a number as floating point, which is exact up to here.
+const SET_LABELS: usize = 53;
+
 impl MigrationKey {
     /// The key made of this index's columns, or one sentence that says why it cannot be one.
     pub fn from_index(table: &Table, index: &Index) -> Result<Self, String> {
@@ -67,11 +70,13 @@ impl MigrationKey {
     }
 }
 
-/// Lower is better.
-fn rank(key: &SharedKey) -> (bool, bool, u64) {
+/// Lower is better. With a SET in front no range uses the index, so that comes last.
+fn rank(key: &SharedKey) -> (bool, bool, bool, u64) {
     let ordered = key.source.is_ordered() && key.shadow.is_ordered();
+    let first = key.source.columns.first();
+    let scans = first.is_some_and(|column| matches!(column.kind, KeyKind::Set { .. }));
     let width = key.source.columns.iter().map(|column| width(&column.kind)).sum();
-    (!ordered, key.source.index != "PRIMARY", width)
+    (scans, !ordered, key.source.index != "PRIMARY", width)
 }
 
 /// A measure of a value's length, to compare indexes by.
@@ -181,7 +186,7 @@ fn key_kind(column: &Column) -> Option<KeyKind> {
             KeyKind::Text { charset: charset.clone(), collation: collation.clone() }
         }
         ColumnType::Enum { labels, .. } => KeyKind::Enum { labels: labels.len() },
-        ColumnType::Set { labels, .. } => KeyKind::Set { labels: labels.len() },
+        ColumnType::Set { labels, .. } if labels.len() <= SET_LABELS => KeyKind::Set { labels: labels.len() },
         _ => return None,
     })
 }

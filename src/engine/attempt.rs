@@ -1,0 +1,275 @@
+//! One attempt: look what is stored, begin or continue, and drive the stages beside the tasks that
+//! live across them. It ends by finishing, by the user's wish, or by an error.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::context::{Context, Start, Store};
+use super::error::Doing;
+use super::gate::Gate;
+use super::intent::{Command, Intent};
+use super::meter::Meter;
+use super::outcome::Outcome;
+use super::phase::PhaseKind;
+use super::prepare::Prepared;
+use super::request::Request;
+use super::resume::{self, Found};
+use super::{
+    Error, Result, abort, applier, catch_up, changes, clean_up, cut_over, heartbeat, instant,
+    preflight, prepare, row_copy, verify,
+};
+use crate::mysql::binlog::{BinlogStream, StreamStart};
+use crate::mysql::connect::Role;
+use crate::mysql::session::Session;
+use crate::tasks::{TaskError, TaskGroup};
+
+/// How long an attempt may take to wind down after it was asked to end.
+const WIND_DOWN: Duration = Duration::from_secs(8);
+
+/// Runs one attempt.
+pub(super) async fn run(
+    request: &Request,
+    intent: &watch::Receiver<Intent>,
+    meter: &Meter,
+    stop: &CancellationToken,
+) -> Result<Outcome> {
+    if let Some(outcome) = ended_before_start(intent, stop) {
+        return Ok(outcome);
+    }
+    let mut session = request.connect.connect(Role::Control).await.doing("reach the server")?;
+    let mut request = request.clone();
+    request.connect.expect_server = Some(session.server_identity().to_owned());
+    let prepared = match resume::look(&mut session, &request).await? {
+        Found::Finished { finished_at } => return Ok(Outcome::AlreadyApplied { finished_at }),
+        Found::Swapped(unfinished) => {
+            meter.enter(PhaseKind::CleanUp);
+            return clean_up::run(session, unfinished, meter).await;
+        }
+        Found::Running(prepared) if command(intent) == Command::Abort => {
+            return abort::run(session, *prepared).await;
+        }
+        Found::Running(prepared) => *prepared,
+        Found::Nothing if command(intent) == Command::Abort => return Ok(Outcome::Aborted),
+        Found::Nothing => {
+            meter.enter(PhaseKind::Preflight);
+            let (inspected, alter) = preflight::pass(&mut session, &request).await?;
+            meter.enter(PhaseKind::Prepare);
+            let wishes = intent.borrow().clone();
+            match prepare::run(&mut session, &request, (inspected, alter), &wishes).await? {
+                prepare::Road::Instant(done) => return instant::report(*done, meter),
+                prepare::Road::Copy(prepared) => *prepared,
+            }
+        }
+    };
+    copy(session, prepared, (intent, meter, stop)).await
+}
+
+fn command(intent: &watch::Receiver<Intent>) -> Command {
+    intent.borrow().command
+}
+
+/// The outcome when the user already asked for the end. An abort has to look first.
+fn ended_before_start(
+    intent: &watch::Receiver<Intent>,
+    stop: &CancellationToken,
+) -> Option<Outcome> {
+    match command(intent) {
+        Command::Panic => Some(Outcome::Panicked),
+        Command::Leave => Some(Outcome::Left),
+        Command::Run | Command::Pause | Command::Abort => {
+            stop.is_cancelled().then_some(Outcome::Left)
+        }
+    }
+}
+
+/// Waits between two attempts; the outcome when the user asks for the end meanwhile.
+pub(super) async fn wait_or_end(
+    intent: &watch::Receiver<Intent>,
+    stop: &CancellationToken,
+    pause: Duration,
+) -> Option<Outcome> {
+    let mut changes = intent.clone();
+    tokio::select! {
+        () = tokio::time::sleep(pause) => {}
+        () = stop.cancelled() => {}
+        _ = changes.changed() => {}
+    }
+    ended_before_start(intent, stop)
+}
+
+/// Copies, verifies and swaps from wherever the stored stage stands.
+async fn copy(
+    session: Session,
+    prepared: Prepared,
+    (intent, meter, stop): (&watch::Receiver<Intent>, &Meter, &CancellationToken),
+) -> Result<Outcome> {
+    let Prepared { plan, epoch, claims, position } = prepared;
+    meter.restore(plan.stored.keys_applied, plan.stored.rows_verified);
+    meter.update(|progress| {
+        progress.rows_estimated = plan.stored.rows_estimated;
+        progress.rows_repaired = plan.stored.rows_repaired;
+        progress.cut_over_attempts = plan.stored.cut_over_attempts;
+    });
+    let gtid = plan.server.uses_gtid();
+    let state = plan.stored.clone();
+    let ending = CancellationToken::new();
+    let context = Arc::new(Context::new(Start {
+        plan,
+        epoch,
+        claims,
+        position: position.clone(),
+        gate: Gate::for_server(gtid),
+        intent: intent.clone(),
+        leave: stop.clone(),
+        stop: ending.clone(),
+        meter: meter.clone(),
+        store: Store { session, state },
+    }));
+    let start = match position.gtids {
+        Some(gtids) if gtid => StreamStart::Gtid(gtids),
+        _ => StreamStart::Coordinates(position.coordinates),
+    };
+    let stream = open_stream(&context, start).await?;
+    let mut tasks = TaskGroup::new();
+    tasks.spawn("the stream", changes::follow::follow(Arc::clone(&context), stream));
+    tasks.spawn("the heartbeat", heartbeat::beat(Arc::clone(&context)));
+    if let Gate::Barrier(barrier) = &context.gate {
+        tasks.spawn("the commit barrier", Arc::clone(barrier).serve(Arc::clone(&context)));
+    }
+    for lane in 0..context.plan.lanes() {
+        tasks.spawn("a lane", applier::run_lane(Arc::clone(&context), lane));
+    }
+    let end = tasks.run(drive_until_told(&context, stop, ending)).await;
+    let end = match end {
+        Ok(end) => end,
+        Err(TaskError::Failed { source, .. }) => Err(source),
+        Err(TaskError::Panicked { name }) => Err(Error::Panicked { name }),
+    };
+    finish(context, end, meter).await
+}
+
+async fn open_stream(context: &Context, start: StreamStart) -> Result<BinlogStream> {
+    let session = context.open(Role::Stream).await?;
+    let server_id = stream_server_id(context.epoch, session.connection_id());
+    let conn = session.into_conn().doing("open the binlog stream")?;
+    let stream = BinlogStream::open(conn, &start, server_id).await;
+    Ok(stream.map_err(changes::transaction::ChangeError::from)?)
+}
+
+/// Two readers with one server id push each other out, so each stream has its own.
+fn stream_server_id(epoch: u64, connection: u64) -> u32 {
+    let low = u32::try_from((epoch.wrapping_mul(65_537) ^ connection) & 0x3fff_ffff);
+    0x4000_0000 | low.unwrap_or_default()
+}
+
+/// How driving ended.
+enum End {
+    Swapped,
+    Told(Command),
+}
+
+/// Drives the stages; when the user asks for the end, gives the running step a short time to finish.
+async fn drive_until_told(
+    context: &Context,
+    stop: &CancellationToken,
+    ending: CancellationToken,
+) -> Result<End> {
+    let mut driving = std::pin::pin!(drive(context));
+    let told = tokio::select! {
+        result = &mut driving => return result.map(|()| End::Swapped),
+        told = told_to_end(context, stop) => told,
+    };
+    let limit = match (context.swap_sent.load(Ordering::Acquire), told) {
+        (true, _) => WIND_DOWN * 10,
+        (false, Command::Panic) => Duration::ZERO,
+        (false, _) => WIND_DOWN,
+    };
+    let result = tokio::time::timeout(limit, &mut driving).await;
+    ending.cancel();
+    match result {
+        Ok(Ok(())) => Ok(End::Swapped),
+        Ok(Err(Error::Stopped)) | Err(_) => Ok(End::Told(told)),
+        Ok(Err(error)) => Err(error),
+    }
+}
+
+async fn told_to_end(context: &Context, stop: &CancellationToken) -> Command {
+    let mut intent = context.intent.clone();
+    loop {
+        let command = intent.borrow_and_update().command;
+        if matches!(command, Command::Panic | Command::Abort | Command::Leave) {
+            return command;
+        }
+        tokio::select! {
+            changed = intent.changed() => if changed.is_err() { return Command::Leave },
+            () = stop.cancelled() => return Command::Leave,
+        }
+    }
+}
+
+/// Runs stage after stage, storing each before it begins.
+async fn drive(context: &Context) -> Result<()> {
+    let mut phase = context.plan.stored.phase;
+    loop {
+        context.meter.enter(phase);
+        phase = match phase {
+            PhaseKind::Preflight | PhaseKind::Prepare | PhaseKind::RowCopy => {
+                row_copy::run(context).await?;
+                PhaseKind::CatchUp
+            }
+            PhaseKind::CatchUp => {
+                catch_up::run(context).await?;
+                prepare::analyze(context).await?;
+                PhaseKind::Verify
+            }
+            PhaseKind::Verify => {
+                verify::run(context).await?;
+                PhaseKind::AwaitCutOver
+            }
+            PhaseKind::AwaitCutOver => {
+                context.flow().backlog.track_dirty();
+                cut_over::wait_until_allowed(context).await?;
+                PhaseKind::CutOver
+            }
+            PhaseKind::CutOver => {
+                context.flow().backlog.track_dirty();
+                cut_over::run(context).await?;
+                return Ok(());
+            }
+            PhaseKind::CleanUp => return Ok(()),
+        };
+        if phase != PhaseKind::CutOver {
+            context.save(|state| state.phase = phase).await?;
+        }
+    }
+}
+
+/// Ends the attempt after the tasks have stopped.
+async fn finish(context: Arc<Context>, end: Result<End>, meter: &Meter) -> Result<Outcome> {
+    let swapped = match end {
+        Ok(End::Swapped) => true,
+        Ok(End::Told(Command::Panic)) => {
+            abort::end_sessions(&context).await;
+            return Ok(Outcome::Panicked);
+        }
+        Ok(End::Told(Command::Abort)) => false,
+        Ok(End::Told(Command::Leave | Command::Run | Command::Pause)) => return Ok(Outcome::Left),
+        Err(error) => return Err(error),
+    };
+    let session =
+        context.plan.request.connect.connect(Role::Control).await.doing("reach the server")?;
+    let state = context.state().await;
+    let unfinished = resume::unfinished(&context.plan.request, state, context.epoch);
+    if swapped {
+        meter.enter(PhaseKind::CleanUp);
+        let rows = context.flow().backlog.claims().rows_copied();
+        meter.update(|progress| progress.rows_copied = rows);
+        clean_up::run(session, unfinished, meter).await
+    } else {
+        abort::drop_helpers(session, unfinished).await
+    }
+}

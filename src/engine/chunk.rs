@@ -1,0 +1,121 @@
+//! How many rows the next chunk has, and how many may be copied per second. Pure but for the wait.
+
+use std::time::{Duration, Instant};
+
+use super::Result;
+use super::context::Context;
+use super::meter::as_f64;
+
+/// Rows of the first chunk.
+const FIRST: u64 = 1000;
+/// Bounds of a chunk.
+const BOUNDS: (u64, u64) = (10, 100_000);
+
+/// The size of the next chunk, led towards a time.
+#[derive(Clone, Copy, Debug)]
+pub struct ChunkSize(u64);
+
+impl Default for ChunkSize {
+    fn default() -> Self {
+        Self(FIRST)
+    }
+}
+
+impl ChunkSize {
+    /// Rows of the next chunk.
+    pub fn rows(self) -> u64 {
+        self.0
+    }
+
+    /// Learns from a chunk: at most doubles, at most halves. A chunk that found few rows, such as
+    /// the last one, tells nothing.
+    pub fn observe(&mut self, rows: u64, took: Duration, target: Duration) {
+        if rows * 2 < self.0 {
+            return;
+        }
+        let factor = (target.as_secs_f64() / took.as_secs_f64().max(1e-6)).clamp(0.5, 2.0);
+        self.0 = scaled(rows, factor).clamp(BOUNDS.0, BOUNDS.1);
+    }
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "the factor is positive and the product far below the limits"
+)]
+fn scaled(rows: u64, factor: f64) -> u64 {
+    (as_f64(rows) * factor) as u64
+}
+
+/// Keeps the row copy below a number of rows per second.
+#[derive(Debug)]
+pub struct RateLimit {
+    spent: u64,
+    since: Instant,
+}
+
+impl Default for RateLimit {
+    fn default() -> Self {
+        Self { spent: 0, since: Instant::now() }
+    }
+}
+
+impl RateLimit {
+    /// Counts copied rows.
+    pub fn spend(&mut self, rows: u64) {
+        self.spent += rows;
+    }
+
+    /// Waits until the rows copied so far are within the limit; 0 means none.
+    ///
+    /// # Errors
+    ///
+    /// When the attempt has to stop.
+    pub async fn wait(&mut self, context: &Context, rows_per_second: u64) -> Result<()> {
+        let left = self.debt(rows_per_second);
+        if left.is_zero() {
+            context.meter.update(|progress| progress.throttled.clear());
+            return Ok(());
+        }
+        let reason = format!("maxRowsPerSecond is {rows_per_second}");
+        context.meter.update(|progress| progress.throttled = vec![reason]);
+        context.pause_for(left.min(Duration::from_secs(1))).await
+    }
+
+    fn debt(&mut self, rows_per_second: u64) -> Duration {
+        let elapsed = self.since.elapsed();
+        if rows_per_second == 0 || elapsed > Duration::from_secs(60) {
+            *self = Self::default();
+            return Duration::ZERO;
+        }
+        let due = Duration::from_secs_f64(as_f64(self.spent) / as_f64(rows_per_second));
+        due.saturating_sub(elapsed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn size_follows_the_time_target_within_a_factor_of_two() {
+        let target = Duration::from_millis(500);
+        let mut size = ChunkSize::default();
+        size.observe(1000, Duration::from_millis(1), target);
+        assert_eq!(size.rows(), 2000);
+        size.observe(2000, Duration::from_secs(10), target);
+        assert_eq!(size.rows(), 1000);
+        size.observe(1000, Duration::from_millis(400), target);
+        assert_eq!(size.rows(), 1250);
+        size.observe(3, Duration::from_millis(1), target);
+        assert_eq!(size.rows(), 1250, "a chunk at the end tells nothing");
+    }
+
+    #[test]
+    fn rate_limit_asks_for_the_time_that_is_missing() {
+        let mut rate = RateLimit::default();
+        rate.spend(1000);
+        assert!(rate.debt(100) > Duration::from_secs(9));
+        assert_eq!(rate.debt(0), Duration::ZERO);
+    }
+}

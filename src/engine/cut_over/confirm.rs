@@ -1,0 +1,108 @@
+//! Which table bears the source table's name: decided by InnoDB's table id on a session of its own.
+
+use crate::engine::error::Doing;
+use crate::engine::plan::Plan;
+use crate::engine::reason::{Reason, Refusal};
+use crate::engine::{Error, Result};
+use crate::mysql::inspect;
+use crate::mysql::session::Session;
+use crate::schema::table::TableName;
+
+/// The table that bears the name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bearer {
+    /// The table we started from: not swapped.
+    Source,
+    /// The table we made: swapped.
+    Shadow,
+}
+
+/// Looks which table bears the name.
+///
+/// # Errors
+///
+/// A refusal when it is neither: somebody else changed it.
+pub async fn look(plan: &Plan, session: &mut Session) -> Result<Bearer> {
+    let id = inspect::table_id(session, &plan.tables.source).await.doing("look up a table's id")?;
+    bearer(id, plan.stored.source_id, plan.stored.shadow_id)
+        .ok_or_else(|| Error::Blocked { refusal: foreign(&plan.tables.source) })
+}
+
+fn bearer(id: Option<u64>, source: u64, shadow: u64) -> Option<Bearer> {
+    match id? {
+        id if id == source => Some(Bearer::Source),
+        id if id == shadow => Some(Bearer::Shadow),
+        _ => None,
+    }
+}
+
+/// Makes sure, right before the swap, that both tables are the ones we know and that the name for the
+/// old table is free.
+///
+/// # Errors
+///
+/// A refusal that says what somebody else changed.
+pub async fn expect_unchanged(plan: &Plan, session: &mut Session) -> Result<()> {
+    let tables = &plan.tables;
+    let source = inspect::table_id(session, &tables.source).await.doing("look up a table's id")?;
+    let shadow = inspect::table_id(session, &tables.shadow).await.doing("look up a table's id")?;
+    let taken = inspect::table_exists(session, &tables.old).await.doing("look for the old table")?;
+    if source != Some(plan.stored.source_id) {
+        return Err(Error::Blocked { refusal: foreign(&tables.source) });
+    }
+    if shadow != Some(plan.stored.shadow_id) {
+        return Err(Error::Blocked { refusal: foreign(&tables.shadow) });
+    }
+    if taken {
+        return Err(Error::Blocked {
+            refusal: Refusal {
+                reason: Reason::NameTaken,
+                message: format!("the table {} exists and is not ours", tables.old),
+                remedy: format!("rename or drop {} and run the same command again", tables.old),
+            },
+        });
+    }
+    Ok(())
+}
+
+/// The refusal when a table is not the one that is known.
+pub fn foreign(table: &TableName) -> Refusal {
+    Refusal {
+        reason: Reason::SourceChanged,
+        message: format!("{table} is not the table that this migration began with"),
+        remedy: "find out who renamed, dropped or re-created it; abort this migration and start a new \
+                 one"
+            .to_owned(),
+    }
+}
+
+/// The refusal when an abort comes after the swap.
+pub fn too_late(table: &TableName) -> Refusal {
+    Refusal {
+        reason: Reason::TooLate,
+        message: format!("{table} has its new definition already: there is nothing to abort"),
+        remedy: "set `abort: false` and run the same command again to finish the clean-up".to_owned(),
+    }
+}
+
+/// The next AUTO_INCREMENT value of a table.
+///
+/// # Errors
+///
+/// When it cannot be read.
+pub async fn auto_increment(session: &mut Session, table: &TableName) -> Result<Option<u64>> {
+    inspect::auto_increment(session, table).await.doing("read AUTO_INCREMENT")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bearer_is_told_by_id_alone() {
+        assert_eq!(bearer(Some(1), 1, 2), Some(Bearer::Source));
+        assert_eq!(bearer(Some(2), 1, 2), Some(Bearer::Shadow));
+        assert_eq!(bearer(Some(3), 1, 2), None);
+        assert_eq!(bearer(None, 1, 2), None);
+    }
+}

@@ -1,0 +1,181 @@
+//! The cut-over: waits for permission and a quiet moment, then tries to swap within the lock budget,
+//! with back-off between attempts. What happened is decided by looking which table bears the name,
+//! never by the server's reply.
+
+pub mod confirm;
+mod swap;
+
+use std::time::Duration;
+
+use super::context::{Context, Deadline, LaneMode};
+use super::error::Doing;
+use super::intent::Command;
+use super::phase::PhaseKind;
+use super::reason::{Reason, Refusal};
+use super::{Error, Result, markers, verify};
+use crate::mysql::connect::Role;
+use crate::mysql::locks;
+use crate::mysql::session::Session;
+
+/// Keys that may be left to do under the lock.
+const SMALL_BACKLOG: usize = 500;
+/// Keys that may be left to compare under the lock.
+const SMALL_DIRTY: usize = 500;
+/// A transaction on the source table that is open for longer than this would block the lock.
+const OLD_TRANSACTION: Duration = Duration::from_millis(500);
+/// The first pause after an attempt that did not swap, and the longest.
+const BACK_OFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
+/// How often permission and quiet are looked at.
+const POLL: Duration = Duration::from_millis(200);
+
+/// Waits until a cut-over may begin: permission, no pause, a small backlog, all written keys compared.
+///
+/// # Errors
+///
+/// What ends the attempt.
+pub async fn wait_until_allowed(context: &Context) -> Result<()> {
+    let mut session = context.open(Role::Verify).await?;
+    loop {
+        context.wait_while_paused().await?;
+        verify::compare_dirty(context, &mut session, 20_000).await?;
+        let postponed = context.intent.borrow().postpone_cut_over;
+        if !postponed {
+            return Ok(());
+        }
+        context.meter.wait_for("permission to cut over (postponeCutOver is true)");
+        context.pause_for(POLL * 5).await?;
+    }
+}
+
+/// Tries to swap until it happened.
+///
+/// # Errors
+///
+/// What ends the attempt; a refusal when `maxAttempts` attempts did not swap.
+pub async fn run(context: &Context) -> Result<()> {
+    let mut side = context.open(Role::Verify).await?;
+    let mut pause = BACK_OFF.0;
+    loop {
+        wait_for_quiet(context, &mut side).await?;
+        let number = begin_attempt(context).await?;
+        match attempt(context).await {
+            Ok(seconds) => {
+                tracing::info!(attempt = number, seconds, "the tables are swapped");
+                return Ok(());
+            }
+            Err(swap::Failed::NotYet(why)) => {
+                tracing::warn!(attempt = number, %why, "the cut-over was given up, to be tried again");
+                context.meter.update(|progress| progress.last_cut_over_error.clone_from(&why));
+                limit_attempts(context, number, &why)?;
+                context.meter.wait_for(&format!("the next cut-over attempt: {why}"));
+                context.pause_for(pause).await?;
+                pause = (pause * 2).min(BACK_OFF.1);
+            }
+            Err(swap::Failed::Ends(error)) => return Err(error),
+        }
+        if context.intent.borrow().postpone_cut_over {
+            wait_until_allowed(context).await?;
+        }
+    }
+}
+
+async fn begin_attempt(context: &Context) -> Result<u32> {
+    let mut number = 0;
+    context
+        .save(|state| {
+            state.phase = PhaseKind::CutOver;
+            state.cut_over_attempts += 1;
+            number = state.cut_over_attempts;
+        })
+        .await?;
+    context.meter.update(|progress| progress.cut_over_attempts = number);
+    Ok(number)
+}
+
+fn limit_attempts(context: &Context, made: u32, why: &str) -> Result<()> {
+    let limit = context.tuning().max_cut_over_attempts;
+    if limit == 0 || made < limit {
+        return Ok(());
+    }
+    Err(Error::Blocked {
+        refusal: Refusal {
+            reason: Reason::CutOverBlocked,
+            message: format!("{made} cut-over attempts did not swap; the last one: {why}"),
+            remedy: "end what blocks the table or raise cutOver.maxAttempts or cutOver.lockBudget, \
+                     and run the same command again"
+                .to_owned(),
+        },
+    })
+}
+
+/// One attempt with the lanes held; they go on whatever happens.
+async fn attempt(context: &Context) -> std::result::Result<f64, swap::Failed> {
+    context.lane_mode.send_replace(LaneMode::Hold);
+    let result = match lanes_are_idle(context).await {
+        Ok(()) => swap::try_swap(context).await,
+        Err(error) => Err(error.into()),
+    };
+    context.lane_mode.send_replace(LaneMode::Run);
+    context.lane_work.notify_waiters();
+    result
+}
+
+async fn lanes_are_idle(context: &Context) -> Result<()> {
+    while context.flow().backlog.is_running() {
+        context.lane_progress(Duration::from_millis(20)).await;
+        if context.is_stopping() {
+            return Err(Error::Stopped);
+        }
+    }
+    Ok(())
+}
+
+/// Waits until an attempt has a chance: the stream keeps up, little is left, nobody blocks the table.
+async fn wait_for_quiet(context: &Context, session: &mut Session) -> Result<()> {
+    loop {
+        if context.command() != Command::Run {
+            context.wait_while_paused().await?;
+        }
+        let budget = context.tuning().lock_budget;
+        let number = markers::send(context, session).await?;
+        let prompt = markers::wait(context, number, Deadline::after(budget / 2)).await?;
+        verify::compare_dirty(context, session, usize::MAX).await?;
+        match obstacle(context, session, prompt).await? {
+            None => return Ok(()),
+            Some(what) => {
+                context.meter.wait_for(&what);
+                context.pause_for(POLL).await?;
+            }
+        }
+    }
+}
+
+/// What stands against an attempt now, in words.
+async fn obstacle(
+    context: &Context,
+    session: &mut Session,
+    prompt: bool,
+) -> Result<Option<String>> {
+    let (backlog, dirty) = {
+        let flow = context.flow();
+        (flow.backlog.queued(), flow.backlog.dirty())
+    };
+    if !prompt {
+        return Ok(Some("the stream to keep up with the server".to_owned()));
+    }
+    if backlog > SMALL_BACKLOG || dirty > SMALL_DIRTY {
+        return Ok(Some(format!("the backlog of {} keys to shrink", backlog + dirty)));
+    }
+    if let Some(xid) = locks::prepared_xa(session).await.doing("list prepared XA transactions")?.first()
+    {
+        return Ok(Some(format!(
+            "the prepared XA transaction {xid} to end (XaPending): commit or roll it back"
+        )));
+    }
+    let source = &context.plan.tables.source;
+    let blockers = locks::blockers(session, source).await.doing("find who uses the table")?;
+    let old = blockers.iter().find(|blocker| {
+        blocker.transaction_age >= OLD_TRANSACTION && blocker.connection_id != session.connection_id()
+    });
+    Ok(old.map(|blocker| format!("a transaction on {source} to end (CutOverBlocked): {blocker}")))
+}

@@ -1,0 +1,296 @@
+//! One attempt to swap, in one session: lock, check the fence, drain what is left, rename, record. Until
+//! the RENAME is sent everything can be given up and nothing has changed. MySQL 8.0.13 and newer can
+//! rename inside LOCK TABLES.
+
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use super::confirm::{self, Bearer};
+use crate::engine::applier::sync_keys;
+use crate::engine::context::{Context, Deadline};
+use crate::engine::control::{self, SHORT};
+use crate::engine::error::Doing;
+use crate::engine::plan::SyncShape;
+use crate::engine::{Error, Result, conflict, markers, verify};
+use crate::engine::phase::PhaseKind;
+use crate::failpoint::hit;
+use crate::mysql::connect::Role;
+use crate::mysql::error::ErrorClass;
+use crate::mysql::locks;
+use crate::mysql::session::Session;
+use crate::sql::conflict::Scope;
+use crate::sql::cut_over as text;
+
+/// Time that the RENAME itself is expected to need: an attempt that has less left gives up.
+const RENAME_RESERVE: Duration = Duration::from_millis(50);
+
+/// Why an attempt did not swap.
+pub(super) enum Failed {
+    /// The tables are as before; a later attempt may succeed.
+    NotYet(String),
+    /// The run ends.
+    Ends(Error),
+}
+
+impl From<Error> for Failed {
+    fn from(error: Error) -> Self {
+        Self::Ends(error)
+    }
+}
+
+type Attempt<T> = std::result::Result<T, Failed>;
+
+/// Tries to swap within the lock budget. Returns how long the lock was held, in seconds.
+pub(super) async fn try_swap(context: &Context) -> Attempt<f64> {
+    let mut session = context.open(Role::CutOver).await?;
+    let mut side = context.open(Role::Control).await?;
+    raise_auto_increment(context, &mut side).await?;
+    let marker = markers::next(context);
+    context.echoes.hold_at.store(marker, Ordering::Release);
+    let began = Instant::now();
+    let deadline = Deadline::after(context.tuning().lock_budget);
+    let result = lock_and_swap(context, (&mut session, &mut side), marker, deadline).await;
+    if let Err(Failed::NotYet(_)) = &result {
+        // Closing the session frees the locks when the statement cannot.
+        drop(session.execute(text::UNLOCK, SHORT).await);
+    }
+    session.close().await;
+    context.echoes.hold_at.store(0, Ordering::Release);
+    let outcome = settle(context, &mut side, result, began).await;
+    if outcome.is_err() {
+        context.stream_released.send_replace(marker);
+    }
+    outcome
+}
+
+/// Turns the reply into what really happened: once the RENAME was sent only the tables can tell.
+async fn settle(
+    context: &Context,
+    side: &mut Session,
+    result: Attempt<Duration>,
+    began: Instant,
+) -> Attempt<f64> {
+    let held = match result {
+        Ok(held) => held,
+        Err(Failed::NotYet(why)) => return Err(Failed::NotYet(why)),
+        Err(Failed::Ends(error @ (Error::Stopped | Error::Superseded))) => return Err(error.into()),
+        Err(Failed::Ends(_)) => began.elapsed(),
+    };
+    match confirm::look(&context.plan, side).await? {
+        Bearer::Shadow => Ok(held.as_secs_f64()),
+        Bearer::Source => match result_error(result) {
+            Some(error) => Err(Failed::Ends(error)),
+            None => Err(Failed::Ends(Error::TellOutcome)),
+        },
+    }
+}
+
+fn result_error(result: Attempt<Duration>) -> Option<Error> {
+    match result {
+        Err(Failed::Ends(error)) => Some(error),
+        Ok(_) | Err(Failed::NotYet(_)) => None,
+    }
+}
+
+async fn lock_and_swap(
+    context: &Context,
+    (session, side): (&mut Session, &mut Session),
+    marker: u64,
+    deadline: Deadline,
+) -> Attempt<Duration> {
+    let began = Instant::now();
+    lock(context, session, side, deadline).await?;
+    hit("cutover.locked");
+    check_fence(context, session).await?;
+    markers::send_locked(context, session, marker).await?;
+    hit("cutover.marked");
+    if !markers::wait(context, marker, deadline).await? {
+        return Err(Failed::NotYet("the stream did not deliver the marker in time".to_owned()));
+    }
+    drain(context, session, deadline).await?;
+    hit("cutover.drained");
+    if context.is_stopping() {
+        return Err(Failed::Ends(Error::Stopped));
+    }
+    if deadline.left() < RENAME_RESERVE {
+        return Err(Failed::NotYet("the lock budget was spent before the swap".to_owned()));
+    }
+    confirm::expect_unchanged(&context.plan, side).await?;
+    rename(context, session).await?;
+    record(context, session, began.elapsed()).await?;
+    session.execute(text::UNLOCK, SHORT).await.doing("unlock the tables")?;
+    hit("cutover.unlocked");
+    Ok(began.elapsed())
+}
+
+/// Locks the tables within the budget: a side session ends the wait when it is over.
+async fn lock(
+    context: &Context,
+    session: &mut Session,
+    side: &mut Session,
+    deadline: Deadline,
+) -> Attempt<()> {
+    for statement in text::SET_UP {
+        session.execute(statement, SHORT).await.doing("prepare the cut-over session")?;
+    }
+    let id = session.connection_id();
+    let other_uniques = matches!(context.plan.shape, SyncShape::DeleteInsert(_));
+    let tables = &context.plan.tables;
+    let statement = match other_uniques {
+        true => text::lock_with_aliases(&tables.source, &tables.shadow, &tables.control),
+        false => text::lock(&tables.source, &tables.shadow, &tables.control),
+    };
+    hit("cutover.lock.send");
+    let locked = {
+        let mut locking = std::pin::pin!(session.execute(&statement, SHORT));
+        tokio::select! {
+            locked = &mut locking => locked,
+            () = tokio::time::sleep(deadline.left() / 2) => {
+                locks::kill_query(side, id).await.doing("end the wait for the lock")?;
+                locking.await
+            }
+        }
+    };
+    match locked {
+        Ok(_) => Ok(()),
+        Err(error) if matches!(error.class(), ErrorClass::Retryable | ErrorClass::Interrupted) => {
+            let blockers =
+                locks::blockers(side, &tables.source).await.doing("find who uses the table")?;
+            let who = blockers.iter().find(|blocker| blocker.connection_id != id);
+            let who = who.map_or_else(|| "an unknown session".to_owned(), ToString::to_string);
+            Err(Failed::NotYet(format!("the table could not be locked in time because of {who}")))
+        }
+        Err(source) => Err(Error::Query { doing: "lock the tables", source }.into()),
+    }
+}
+
+async fn check_fence(context: &Context, session: &mut Session) -> Attempt<()> {
+    let control = &context.plan.tables.control;
+    Ok(control::check_fence(session, control, context.epoch).await?)
+}
+
+/// Makes the rest equal in this session, and compares what was not compared yet.
+async fn drain(context: &Context, session: &mut Session, deadline: Deadline) -> Attempt<()> {
+    for lane in 0..context.plan.lanes() {
+        while !deadline.is_over() {
+            let batch = context.flow().backlog.take_batch(lane, usize::MAX);
+            if batch.is_empty() {
+                break;
+            }
+            let synced = sync_locked(context, session, lane, batch).await;
+            let mut flow = context.flow();
+            match &synced {
+                Ok(keys) => {
+                    flow.backlog.commit_batch(lane);
+                    context.meter.add_keys(*keys);
+                }
+                Err(_) => flow.backlog.return_batch(lane),
+            }
+            drop(flow);
+            synced?;
+        }
+    }
+    let (left, dirty) = {
+        let flow = context.flow();
+        (flow.backlog.queued() + flow.backlog.held(), flow.backlog.dirty_keys())
+    };
+    if left > 0 {
+        return Err(Failed::NotYet(format!("{left} keys were left when the lock budget was spent")));
+    }
+    if !verify::equal_under_lock(context, session, &dirty).await? {
+        return Err(Failed::NotYet("rows differed under the lock and are compared again".to_owned()));
+    }
+    Ok(())
+}
+
+/// Makes one batch equal under the lock; returns the number of keys.
+async fn sync_locked(
+    context: &Context,
+    session: &mut Session,
+    lane: usize,
+    mut batch: Vec<crate::schema::key::Key>,
+) -> Attempt<u64> {
+    for _ in 0..20 {
+        let error = match sync_keys(context, session, &batch).await {
+            Ok(()) => {
+                session.commit(SHORT).await.doing("commit under the lock")?;
+                return Ok(batch.len() as u64);
+            }
+            Err(error) => error,
+        };
+        session.roll_back(SHORT).await.doing("roll back under the lock")?;
+        if !is_duplicate(&error) {
+            return Err(error.into());
+        }
+        match conflict::look(context, session, Scope::Keys(&batch)).await? {
+            conflict::Finding::InTheWay(keys) => {
+                context.flow().backlog.extend_batch(lane, &keys);
+                batch.extend(keys);
+                batch.sort();
+            }
+            conflict::Finding::Duplicate(refusal) => return Err(Error::Blocked { refusal }.into()),
+            conflict::Finding::Nothing => break,
+        }
+    }
+    Err(Failed::NotYet("a unique index could not be satisfied under the lock".to_owned()))
+}
+
+fn is_duplicate(error: &Error) -> bool {
+    matches!(error, Error::Query { source, .. }
+        if matches!(source.class(), ErrorClass::DuplicateKey { .. }))
+}
+
+/// The swap itself. From the moment it is sent, panic and stop come too late.
+async fn rename(context: &Context, session: &mut Session) -> Attempt<()> {
+    let tables = &context.plan.tables;
+    let statement = text::rename(&tables.source, &tables.old, &tables.shadow);
+    context.swap_sent.store(true, Ordering::Release);
+    hit("cutover.rename.send");
+    let renamed = session.execute(&statement, SHORT).await;
+    hit("cutover.renamed");
+    if let Err(error) = &renamed
+        && matches!(error.class(), ErrorClass::Retryable | ErrorClass::Interrupted)
+    {
+        context.swap_sent.store(false, Ordering::Release);
+        return Err(Failed::NotYet("the RENAME had to wait, perhaps for a running backup".to_owned()));
+    }
+    renamed.doing("swap the tables")?;
+    Ok(())
+}
+
+/// Records the swap while the control table is still locked.
+async fn record(context: &Context, session: &mut Session, held: Duration) -> Result<()> {
+    let mut state = context.state().await;
+    state.phase = PhaseKind::CleanUp;
+    state.lock_seconds = held.as_secs_f64();
+    let control = &context.plan.tables.control;
+    let row = crate::sql::control::put(
+        control,
+        crate::sql::control::Kind::State,
+        0,
+        context.epoch,
+        &control::json(&state),
+    );
+    session.execute(&row, SHORT).await.doing("record the swap")?;
+    session.commit(SHORT).await.doing("record the swap")?;
+    hit("cutover.recorded");
+    Ok(())
+}
+
+/// Gives the shadow table at least the counter of the source table, which is higher after rows at the
+/// end were deleted. Once more than needed costs a few ids; ids are never reused.
+async fn raise_auto_increment(context: &Context, side: &mut Session) -> Result<()> {
+    if !context.plan.auto_increment {
+        return Ok(());
+    }
+    let tables = &context.plan.tables;
+    let source = confirm::auto_increment(side, &tables.source).await?;
+    let shadow = confirm::auto_increment(side, &tables.shadow).await?;
+    if let (Some(source), Some(shadow)) = (source, shadow)
+        && shadow < source
+    {
+        let raise = text::set_auto_increment(&tables.shadow, source);
+        side.execute(&raise, SHORT).await.doing("raise AUTO_INCREMENT")?;
+    }
+    Ok(())
+}

@@ -1,0 +1,188 @@
+//! What follows from an error: another attempt, or the end with a reason, a cause and a remedy. The
+//! default is to stop and ask.
+
+use std::error::Error as StdError;
+
+use super::changes::transaction::ChangeError;
+use super::error::Error;
+use super::reason::{Reason, Refusal};
+use super::request::Request;
+use crate::mysql::error::ErrorClass;
+
+/// What follows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Disposition {
+    /// Another attempt continues from what is stored.
+    Retry,
+    /// The run ends.
+    Fail,
+}
+
+/// A run that ended badly, as the user reads it.
+#[derive(Debug)]
+pub struct Failure {
+    /// The stable token.
+    pub reason: Reason,
+    /// One sentence of cause.
+    pub message: String,
+    /// One sentence of remedy.
+    pub remedy: String,
+    /// What is left behind, and how to continue or clean up.
+    pub kept: String,
+    /// Whether preflight refused: then nothing was changed.
+    pub refused: bool,
+    /// Further refusals, when preflight found several.
+    pub others: Vec<Refusal>,
+}
+
+/// Decides what follows from an error.
+pub fn disposition(error: &Error) -> Disposition {
+    match error {
+        Error::Query { source, .. } => of_class(&source.class()),
+        Error::FollowBinlog { source } => of_change(source),
+        Error::HandleKey { .. }
+        | Error::Refused { .. }
+        | Error::Blocked { .. }
+        | Error::Superseded
+        | Error::BrokenInvariant { .. }
+        | Error::Panicked { .. }
+        | Error::Stopped => Disposition::Fail,
+        // The next attempt looks again.
+        Error::TellOutcome => Disposition::Retry,
+    }
+}
+
+fn of_class(class: &ErrorClass) -> Disposition {
+    match class {
+        ErrorClass::Retryable
+        | ErrorClass::ConnectionLost
+        | ErrorClass::Unreachable
+        | ErrorClass::TimedOut
+        | ErrorClass::Interrupted
+        | ErrorClass::TooManyConnections
+        | ErrorClass::ReadOnly
+        | ErrorClass::DiskFull => Disposition::Retry,
+        ErrorClass::AuthFailed
+        | ErrorClass::CredentialsUnavailable
+        | ErrorClass::PermissionDenied
+        | ErrorClass::DuplicateKey { .. }
+        | ErrorClass::DataDoesNotFit { .. }
+        | ErrorClass::TooLarge
+        | ErrorClass::Missing
+        | ErrorClass::AlreadyExists
+        | ErrorClass::TlsVerification
+        | ErrorClass::WrongServer
+        | ErrorClass::Other => Disposition::Fail,
+    }
+}
+
+fn of_change(error: &ChangeError) -> Disposition {
+    if error.is_connection_lost() { Disposition::Retry } else { Disposition::Fail }
+}
+
+impl Failure {
+    /// What the user reads about an error.
+    pub fn of(error: Error, request: &Request) -> Self {
+        let text = chain(&error);
+        let refused = matches!(error, Error::Refused { .. });
+        let mut refusals = refusals(error, text);
+        let first = refusals.remove(0);
+        Self {
+            reason: first.reason,
+            message: first.message,
+            remedy: first.remedy,
+            kept: kept(refused, request),
+            refused,
+            others: refusals,
+        }
+    }
+}
+
+fn kept(refused: bool, request: &Request) -> String {
+    if refused {
+        return "nothing was changed".to_owned();
+    }
+    format!(
+        "{} is untouched; the helper tables are kept, so that running the same command again \
+         continues and setting `abort: true` drops them",
+        request.table
+    )
+}
+
+/// At least one refusal.
+fn refusals(error: Error, text: String) -> Vec<Refusal> {
+    let of = |reason, remedy: &str| vec![Refusal { reason, message: text, remedy: remedy.to_owned() }];
+    match error {
+        Error::Refused { refusals } if !refusals.is_empty() => refusals,
+        Error::Blocked { refusal } => vec![refusal],
+        Error::Query { source, .. } => {
+            let (reason, remedy) = advice(&source.class());
+            of(reason, remedy)
+        }
+        Error::FollowBinlog { source } => of(source.reason(), source.remedy()),
+        Error::Superseded => of(
+            Reason::Superseded,
+            "the worker that took over goes on; look there, and start only one at a time",
+        ),
+        Error::TellOutcome => of(Reason::OutcomeUnknown, "run the same command again: it looks first"),
+        Error::Refused { .. }
+        | Error::HandleKey { .. }
+        | Error::BrokenInvariant { .. }
+        | Error::Panicked { .. }
+        | Error::Stopped => of(
+            Reason::Internal,
+            "keep the log, report this as a bug, and run the same command again to continue",
+        ),
+    }
+}
+
+/// Reason and remedy of an error of the server or the network.
+fn advice(class: &ErrorClass) -> (Reason, &'static str) {
+    match class {
+        ErrorClass::AuthFailed => (
+            Reason::AuthFailed,
+            "check user name and password in the Secret, and that the account may log in from here",
+        ),
+        ErrorClass::CredentialsUnavailable => (
+            Reason::CredentialsUnavailable,
+            "provide the keys `username` and `password` in the Secret or the credentials directory",
+        ),
+        ErrorClass::PermissionDenied => {
+            (Reason::PermissionDenied, "grant what docs/grants.md lists, and run it again")
+        }
+        ErrorClass::TlsVerification => (
+            Reason::TlsVerification,
+            "provide the authority in `ca.crt`, correct the host name or set tls.serverName",
+        ),
+        ErrorClass::Unreachable | ErrorClass::TooManyConnections => {
+            (Reason::Unreachable, "check host, port and network, and run it again")
+        }
+        ErrorClass::WrongServer => (
+            Reason::WrongServer,
+            "point the target at one server, not at a load balancer, and run it again",
+        ),
+        ErrorClass::ReadOnly => (Reason::ServerReadOnly, "make the server writable"),
+        ErrorClass::DiskFull => (Reason::DiskFull, "free disk space and run it again"),
+        ErrorClass::Retryable
+        | ErrorClass::ConnectionLost
+        | ErrorClass::TimedOut
+        | ErrorClass::Interrupted
+        | ErrorClass::DuplicateKey { .. }
+        | ErrorClass::DataDoesNotFit { .. }
+        | ErrorClass::TooLarge
+        | ErrorClass::Missing
+        | ErrorClass::AlreadyExists
+        | ErrorClass::Other => (Reason::Internal, "look at the server's error log, and run it again"),
+    }
+}
+
+/// An error with its causes, in one line.
+pub fn chain(error: &Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text.chars().take(1024).collect()
+}

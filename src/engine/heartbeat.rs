@@ -1,0 +1,76 @@
+//! The periodic write: it measures how far the stream is behind, makes the durable position move when
+//! the lanes have nothing to write, and stores the counters that survive a restart.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::context::Context;
+use super::control::{self, SHORT, fenced};
+use super::error::Doing;
+use super::{Error, Result};
+use crate::failpoint::hit;
+use crate::mysql::connect::Role;
+use crate::sql::control::{Kind, put};
+
+/// Time between two heartbeats.
+const INTERVAL: Duration = Duration::from_millis(500);
+
+/// Writes heartbeats until the attempt ends.
+///
+/// # Errors
+///
+/// What ends the attempt.
+pub async fn beat(context: Arc<Context>) -> Result<()> {
+    let mut session = context.open(Role::Control).await?;
+    let plan = &context.plan;
+    let mut number = 0;
+    loop {
+        number += 1;
+        let position = {
+            let mut flow = context.flow();
+            flow.advance();
+            flow.durable.clone()
+        };
+        context.meter.send_heartbeat(number);
+        hit("heartbeat.begin");
+        let written = fenced(&mut session, &plan.tables.control, context.epoch, async |session| {
+            let payload = format!("{}:{number}", context.epoch);
+            let beat = put(&plan.tables.control, Kind::Heartbeat, 0, context.epoch, &payload);
+            session.execute(&beat, SHORT).await.doing("write a heartbeat")?;
+            let row =
+                control::position_row(plan, context.epoch, control::HEARTBEAT_POSITION, &position);
+            session.execute(&row, SHORT).await.doing("write the position")?;
+            Ok(())
+        })
+        .await;
+        if let Err(error) = written
+            && !is_table_locked(&error)
+        {
+            return Err(error);
+        }
+        sample(&context);
+        if context.pause_for(INTERVAL).await.is_err() {
+            wait_for_end(&context).await;
+            return Ok(());
+        }
+    }
+}
+
+/// During a cut-over the control table itself is locked: this beat is left out.
+fn is_table_locked(error: &Error) -> bool {
+    use crate::mysql::error::ErrorClass;
+    matches!(error, Error::Query { source, .. } if source.class() == ErrorClass::Retryable)
+}
+
+/// The attempt winds down: whoever asked for the end cancels the group.
+async fn wait_for_end(context: &Context) {
+    context.stop.cancelled().await;
+}
+
+fn sample(context: &Context) {
+    let (rows, backlog) = {
+        let flow = context.flow();
+        (flow.backlog.claims().rows_copied(), flow.backlog.queued() + flow.backlog.held())
+    };
+    context.meter.sample(rows, backlog as u64);
+}

@@ -1,0 +1,101 @@
+//! The migration itself: preflight, row copy, following the binlog, verification, cut-over, clean-up.
+//! Knows nothing of Kubernetes, manifests or terminals. Read `phase.rs` first, then this file, then
+//! `backlog/mod.rs`, which holds the rules that make it exact.
+
+pub mod backlog;
+pub mod intent;
+pub mod outcome;
+pub mod phase;
+pub mod progress;
+pub mod reason;
+pub mod request;
+
+mod abort;
+mod applier;
+mod attempt;
+mod catch_up;
+mod changes;
+mod chunk;
+mod clean_up;
+mod conflict;
+mod context;
+mod control;
+mod cut_over;
+mod error;
+mod failure;
+mod gate;
+mod heartbeat;
+mod instant;
+mod markers;
+mod meter;
+mod old_table;
+mod plan;
+mod preflight;
+mod prepare;
+mod preview;
+mod resume;
+mod row_copy;
+mod rows;
+mod verify;
+
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+pub use self::error::Error;
+pub use self::failure::Failure;
+pub use self::preview::plan;
+use self::failure::{Disposition, disposition};
+use self::intent::Intent;
+use self::meter::Meter;
+use self::outcome::Outcome;
+use self::progress::Progress;
+use self::request::Request;
+
+type Result<T> = std::result::Result<T, Error>;
+
+/// Pauses between attempts: the first, and the longest.
+const BACK_OFF: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(5));
+
+/// Runs a migration to its end: attempt after attempt, each continuing where the last one stood in the
+/// control table. A lost connection, a server restart and a kill are the same to it.
+///
+/// # Errors
+///
+/// A failure that another attempt cannot mend, with what is left behind.
+pub async fn run(
+    request: Request,
+    intent: watch::Receiver<Intent>,
+    progress: watch::Sender<Progress>,
+    stop: CancellationToken,
+) -> std::result::Result<Outcome, Failure> {
+    let meter = Meter::new(progress);
+    let mut pause = BACK_OFF.0;
+    loop {
+        let began = tokio::time::Instant::now();
+        let error = match attempt::run(&request, &intent, &meter, &stop).await {
+            Ok(outcome) => return Ok(outcome),
+            Err(error) => error,
+        };
+        match disposition(&error) {
+            Disposition::Retry => {}
+            Disposition::Fail => return Err(Failure::of(error, &request)),
+        }
+        if began.elapsed() > BACK_OFF.1 * 2 {
+            pause = BACK_OFF.0;
+        }
+        tracing::warn!(error = %failure::chain(&error), "the attempt ended, the next one continues");
+        meter.wait_for(&format!("the next attempt: {}", failure::chain(&error)));
+        let asked_to_end = attempt::wait_or_end(&intent, &stop, pause).await;
+        if let Some(outcome) = asked_to_end {
+            return Ok(outcome);
+        }
+        pause = (pause * 2).min(BACK_OFF.1);
+    }
+}
+
+/// The snapshot to start a progress channel with.
+pub fn blank_progress() -> Progress {
+    Meter::blank()
+}

@@ -1,0 +1,258 @@
+//! Preparation: the control table, the fence, the shadow table with the new definition, the first
+//! position. Everything made here is empty, so that an interrupted preparation is simply dropped.
+
+use super::backlog::KeyOrder;
+use super::backlog::claims::Claims;
+use super::context::Context;
+use super::control::{self, SHORT};
+use super::error::Doing;
+use super::intent::Intent;
+use super::phase::PhaseKind;
+use super::plan::{FORMAT, Plan, StoredState, SyncShape, Tables};
+use super::preflight::{self, Inspected};
+use super::reason::{Reason, Refusal};
+use super::request::{Request, Strategy};
+use super::{Error, Result, instant};
+use crate::failpoint::hit;
+use crate::mysql::connect::Role;
+use crate::mysql::position::Position;
+use crate::mysql::server::{self, Server};
+use crate::mysql::session::Session;
+use crate::mysql::{inspect, locks};
+use crate::schema::alter::Alter;
+use crate::schema::definition;
+use crate::schema::table::{Table, TableName};
+use crate::sql::checksum::Comparison;
+use crate::sql::ddl;
+
+/// DDL on empty tables, waiting for metadata locks included.
+const DDL_LIMIT: std::time::Duration = std::time::Duration::from_secs(60);
+
+/// An attempt that can begin to copy or go on.
+pub struct Prepared {
+    /// The immutable inputs.
+    pub plan: Plan,
+    /// The epoch that is ours.
+    pub epoch: u64,
+    /// Ranges already copied.
+    pub claims: Claims,
+    /// Where the stream starts.
+    pub position: Position,
+}
+
+/// Which road was taken.
+pub enum Road {
+    /// The server did it at once.
+    Instant(Box<instant::Done>),
+    /// A copy is needed.
+    Copy(Box<Prepared>),
+}
+
+/// Creates the helper tables, or changes the table at once where the server can.
+///
+/// # Errors
+///
+/// Refusals; then nothing that was created is left.
+pub async fn run(
+    session: &mut Session,
+    request: &Request,
+    (inspected, alter): (Inspected, Alter),
+    wishes: &Intent,
+) -> Result<Road> {
+    let request = Request { table: inspected.source.name.clone(), ..request.clone() };
+    let tables = inspected.tables();
+    let create = crate::sql::control::create(&tables.control);
+    hit("prepare.control.before");
+    session.execute(&create, DDL_LIMIT).await.doing("create the control table")?;
+    hit("prepare.control.after");
+    let epoch = control::take_over(session, &tables.control).await?;
+    let made = make(session, &request, (&inspected, &alter), (&tables, epoch, wishes)).await;
+    if matches!(made, Err(Error::Refused { .. } | Error::Blocked { .. })) {
+        drop_helpers(session, &tables).await?;
+    }
+    made
+}
+
+async fn make(
+    session: &mut Session,
+    request: &Request,
+    (inspected, alter): (&Inspected, &Alter),
+    (tables, epoch, wishes): (&Tables, u64, &Intent),
+) -> Result<Road> {
+    let mut state = first_state(session, request, inspected, alter).await?;
+    control::save_state(session, &tables.control, epoch, &state).await?;
+    let shadow = make_shadow(session, tables, alter).await?;
+    let source = inspected.source.clone();
+    state.shadow_definition = definition::fingerprint(&shadow);
+    let parts = (tables.clone(), source, shadow);
+    let plan = plan(request, inspected.server.clone(), parts, state)?;
+    if wants_instant(request, wishes) {
+        match instant::try_change(session, &plan, (alter, epoch), wishes.tuning.lock_budget).await? {
+            Some(done) => return Ok(Road::Instant(Box::new(done))),
+            None if request.strategy == Strategy::Instant => {
+                return Err(Error::Refused { refusals: vec![instant::impossible()] });
+            }
+            None => {}
+        }
+    }
+    start_copy(session, plan, epoch).await.map(|prepared| Road::Copy(Box::new(prepared)))
+}
+
+/// INSTANT leaves nothing to postpone, so it is not tried when the user wants that.
+fn wants_instant(request: &Request, wishes: &Intent) -> bool {
+    match request.strategy {
+        Strategy::Instant => true,
+        Strategy::Auto => !wishes.postpone_cut_over,
+        Strategy::Copy => false,
+    }
+}
+
+async fn first_state(
+    session: &mut Session,
+    request: &Request,
+    inspected: &Inspected,
+    alter: &Alter,
+) -> Result<StoredState> {
+    let source = &inspected.source;
+    let source_id = inspect::table_id(session, &source.name).await.doing("look up a table's id")?;
+    Ok(StoredState {
+        format: FORMAT,
+        migration: request.migration_name.clone(),
+        uid: request.migration_uid.clone(),
+        digest: alter.digest(),
+        phase: PhaseKind::Prepare,
+        server_uuid: inspected.server.server_uuid.clone(),
+        source_id: source_id.ok_or(Error::BrokenInvariant { what: "the table has no id" })?,
+        shadow_id: 0,
+        old_table: inspected.names.old.clone(),
+        source_definition: definition::fingerprint(source),
+        shadow_definition: String::new(),
+        rows_estimated: source.estimated_rows,
+        keys_applied: 0,
+        rows_verified: 0,
+        rows_repaired: 0,
+        verified_up_to: None,
+        cut_over_attempts: 0,
+        lock_seconds: 0.0,
+        rows_copied: 0,
+        instant_target: None,
+        in_ledger: false,
+    })
+}
+
+/// Creates the empty shadow table, lets the server apply the user's ALTER to it and reads it back.
+pub(super) async fn make_shadow(
+    session: &mut Session,
+    tables: &Tables,
+    alter: &Alter,
+) -> Result<Table> {
+    hit("prepare.shadow.before");
+    let create = ddl::create_like(&tables.shadow, &tables.source);
+    session.execute(&create, DDL_LIMIT).await.doing("create the shadow table")?;
+    hit("prepare.shadow.after");
+    let change = ddl::alter(&tables.shadow, alter);
+    if let Err(error) = session.execute(&change, DDL_LIMIT).await {
+        return Err(match preflight::alter_rejected(&error) {
+            Some(refusal) => Error::Refused { refusals: vec![refusal] },
+            None => Error::Query { doing: "apply the ALTER to the empty shadow table", source: error },
+        });
+    }
+    hit("prepare.altered");
+    let shadow =
+        inspect::read_table(session, &tables.shadow).await.doing("read the shadow table")?;
+    shadow.ok_or(Error::BrokenInvariant { what: "the shadow table is gone" })
+}
+
+/// Connects the two definitions.
+///
+/// # Errors
+///
+/// Refusals of the checks that need both definitions.
+pub fn plan(
+    request: &Request,
+    server: Server,
+    (tables, source, shadow): (Tables, Table, Table),
+    stored: StoredState,
+) -> Result<Plan> {
+    let definitions = preflight::check_definitions(request, &source, &shadow)
+        .map_err(|refusals| Error::Refused { refusals })?;
+    let order = match definitions.pair.source_key.is_ordered() {
+        true => KeyOrder::Ours,
+        false => KeyOrder::Server,
+    };
+    let shape = match definitions.other_uniques.is_empty() {
+        true => SyncShape::Upsert,
+        false => SyncShape::DeleteInsert(definitions.other_uniques),
+    };
+    Ok(Plan {
+        request: request.clone(),
+        server,
+        tables,
+        comparison: Comparison::of(&definitions.pair.mapping),
+        pair: definitions.pair,
+        order,
+        shape,
+        column_count: source.columns.len(),
+        auto_increment: shadow.columns.iter().any(|column| column.auto_increment),
+        stored,
+    })
+}
+
+/// Takes the first position and enters the row copy.
+async fn start_copy(session: &mut Session, mut plan: Plan, epoch: u64) -> Result<Prepared> {
+    let shadow_id =
+        inspect::table_id(session, &plan.tables.shadow).await.doing("look up a table's id")?;
+    plan.stored.shadow_id =
+        shadow_id.ok_or(Error::BrokenInvariant { what: "the shadow table has no id" })?;
+    let position = first_position(session, &plan.server).await?;
+    let row = control::position_row(&plan, epoch, control::HEARTBEAT_POSITION, &position);
+    session.execute(&row, SHORT).await.doing("write the first position")?;
+    plan.stored.phase = PhaseKind::RowCopy;
+    control::save_state(session, &plan.tables.control, epoch, &plan.stored).await?;
+    Ok(Prepared { plan, epoch, claims: Claims::new(), position })
+}
+
+/// The position is taken first and prepared transactions are looked for after it: one that is prepared
+/// later shows its PREPARE in the stream, and one that is found must end before there is a position.
+async fn first_position(session: &mut Session, server: &Server) -> Result<Position> {
+    let position = server::read_position(session, server).await.doing("read the position")?;
+    let prepared = locks::prepared_xa(session).await.doing("list prepared XA transactions")?;
+    match prepared.first() {
+        None => Ok(position),
+        Some(xid) => Err(Error::Refused {
+            refusals: vec![Refusal {
+                reason: Reason::XaPending,
+                message: format!("the XA transaction {xid} is prepared and has not ended"),
+                remedy: "commit or roll it back (XA RECOVER lists it) and run the same command again"
+                    .to_owned(),
+            }],
+        }),
+    }
+}
+
+/// Refreshes the optimizer's statistics of the filled shadow table.
+///
+/// # Errors
+///
+/// When the server refuses.
+pub async fn analyze(context: &Context) -> Result<()> {
+    let mut session = context.open(Role::Control).await?;
+    let analyze = ddl::analyze(&context.plan.tables.shadow);
+    session.query_rows(&analyze, DDL_LIMIT * 10).await.doing("analyze the shadow table").map(drop)
+}
+
+/// Drops the helper tables of a preparation. The shadow table is empty and the control table ours.
+///
+/// # Errors
+///
+/// When the server refuses.
+pub async fn drop_helpers(session: &mut Session, tables: &Tables) -> Result<()> {
+    for table in [&tables.shadow, &tables.control] {
+        drop_table(session, table).await?;
+    }
+    Ok(())
+}
+
+async fn drop_table(session: &mut Session, table: &TableName) -> Result<()> {
+    session.execute(&ddl::drop_table(table), DDL_LIMIT).await.doing("drop a helper table").map(drop)
+}

@@ -1,0 +1,138 @@
+//! Finding the rows that are in the way when the shadow table has unique indexes besides the migration
+//! key, and proving that two rows of the source table claim one value.
+//!
+//! The statements use the aliases `s1`, `s2` and `t1`; a session that holds LOCK TABLES locks them too.
+
+use crate::schema::key::{Key, KeyError, MigrationKey};
+use crate::schema::mapping::ColumnPair;
+use crate::schema::table::ColumnType;
+use crate::sql::ident::{quote, quote_table};
+use crate::sql::key::{in_list, range, select_expression};
+use crate::sql::sync::Pair;
+
+/// A unique index of the shadow table other than the migration key, as far as its columns are copied.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OtherUnique {
+    /// Name of the index.
+    pub index: String,
+    /// Its columns with the source columns that fill them. Empty when some part is an expression, a
+    /// generated or a new column: then only the server can tell what is in the way.
+    pub columns: Vec<ColumnPair>,
+}
+
+/// Which rows of the source table are about to be written.
+#[derive(Clone, Copy, Debug)]
+pub enum Scope<'a> {
+    /// These keys.
+    Keys(&'a [Key]),
+    /// This range.
+    Range(Option<&'a Key>, Option<&'a Key>),
+}
+
+impl Scope<'_> {
+    fn condition(self, alias: &str, key: &MigrationKey) -> Result<String, KeyError> {
+        match self {
+            Self::Keys(keys) => in_list(alias, key, keys),
+            Self::Range(lower, upper) => range(alias, key, lower, upper),
+        }
+    }
+}
+
+/// The keys of shadow rows that bear a value which the source rows in scope are about to claim.
+pub fn rows_in_the_way(
+    pair: &Pair,
+    unique: &OtherUnique,
+    scope: Scope<'_>,
+    limit: usize,
+) -> Result<String, KeyError> {
+    Ok(format!(
+        "SELECT {} FROM {} s1 JOIN {} t1 ON {} WHERE {} LIMIT {limit}",
+        keys_of(&pair.shadow_key, "t1"),
+        quote_table(&pair.source),
+        quote_table(&pair.shadow),
+        equal(unique, |pair| as_shadow("s1", pair), |pair| column("t1", &pair.shadow.name)),
+        scope.condition("s1", &pair.source_key)?
+    ))
+}
+
+/// Pairs of source rows that claim one value in one snapshot: the row in scope, and the one that the
+/// shadow table already shows with that value. Returns the keys of the first rows.
+pub fn duplicates_across(
+    pair: &Pair,
+    unique: &OtherUnique,
+    scope: Scope<'_>,
+    limit: usize,
+) -> Result<String, KeyError> {
+    let same_row = |left: &str, key: &MigrationKey, right: &str, other: &MigrationKey| {
+        let parts = key.columns.iter().zip(&other.columns);
+        parts
+            .map(|(one, two)| format!("{} = {}", column(left, &one.name), column(right, &two.name)))
+            .collect::<Vec<_>>()
+            .join(" AND ")
+    };
+    Ok(format!(
+        "SELECT {} FROM {} s1 JOIN {} t1 ON {} JOIN {} s2 ON {} WHERE {} AND {} AND NOT ({}) \
+         LIMIT {limit}",
+        keys_of(&pair.source_key, "s1"),
+        quote_table(&pair.source),
+        quote_table(&pair.shadow),
+        equal(unique, |pair| as_shadow("s1", pair), |pair| column("t1", &pair.shadow.name)),
+        quote_table(&pair.source),
+        same_row("s2", &pair.source_key, "t1", &pair.shadow_key),
+        scope.condition("s1", &pair.source_key)?,
+        equal(unique, |pair| as_shadow("s1", pair), |pair| as_shadow("s2", pair)),
+        same_row("s1", &pair.source_key, "s2", &pair.source_key),
+    ))
+}
+
+/// Whether two source rows in scope claim one value: returns one row per such value.
+pub fn duplicates_within(
+    pair: &Pair,
+    unique: &OtherUnique,
+    scope: Scope<'_>,
+    limit: usize,
+) -> Result<String, KeyError> {
+    let values: Vec<String> = unique.columns.iter().map(|pair| as_shadow("s1", pair)).collect();
+    let present: Vec<String> = values.iter().map(|value| format!("{value} IS NOT NULL")).collect();
+    Ok(format!(
+        "SELECT COUNT(*) FROM {} s1 WHERE {} AND {} GROUP BY {} HAVING COUNT(*) > 1 LIMIT {limit}",
+        quote_table(&pair.source),
+        scope.condition("s1", &pair.source_key)?,
+        present.join(" AND "),
+        values.join(", "),
+    ))
+}
+
+fn keys_of(key: &MigrationKey, alias: &str) -> String {
+    let expressions: Vec<String> =
+        key.columns.iter().map(|column| select_expression(column, alias)).collect();
+    expressions.join(", ")
+}
+
+fn column(alias: &str, name: &str) -> String {
+    format!("{alias}.{}", quote(name))
+}
+
+fn equal(
+    unique: &OtherUnique,
+    left: impl Fn(&ColumnPair) -> String,
+    right: impl Fn(&ColumnPair) -> String,
+) -> String {
+    let parts: Vec<String> =
+        unique.columns.iter().map(|pair| format!("{} = {}", left(pair), right(pair))).collect();
+    parts.join(" AND ")
+}
+
+/// The source value as the shadow column would compare it.
+fn as_shadow(alias: &str, pair: &ColumnPair) -> String {
+    let value = column(alias, &pair.source.name);
+    match (&pair.source.column_type, &pair.shadow.column_type) {
+        (
+            ColumnType::Text { charset: from, collation: old, .. },
+            ColumnType::Text { charset: to, collation: new, .. },
+        ) if from != to || old != new => {
+            format!("CONVERT({value} USING {to}) COLLATE {new}")
+        }
+        _ => value,
+    }
+}
