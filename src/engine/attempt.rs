@@ -19,7 +19,7 @@ use super::prepare::Prepared;
 use super::request::Request;
 use super::resume::{self, Found};
 use super::{
-    Error, Result, abort, applier, catch_up, changes, clean_up, cut_over, heartbeat, instant,
+    Error, Result, abort, applier, catch_up, changes, clean_up, control, cut_over, heartbeat, instant,
     preflight, prepare, row_copy, verify,
 };
 use crate::mysql::binlog::{BinlogStream, StreamStart};
@@ -114,7 +114,7 @@ async fn copy(
         progress.rows_repaired = plan.stored.rows_repaired;
         progress.cut_over_attempts = plan.stored.cut_over_attempts;
     });
-    let gtid = plan.server.uses_gtid();
+    let gtid = plan.server.has_gtids();
     let state = plan.stored.clone();
     let ending = CancellationToken::new();
     let context = Arc::new(Context::new(Start {
@@ -260,14 +260,13 @@ async fn finish(context: Arc<Context>, end: Result<End>, meter: &Meter) -> Resul
         Ok(End::Told(Command::Leave | Command::Run | Command::Pause)) => return Ok(Outcome::Left),
         Err(error) => return Err(error),
     };
-    let session =
+    let mut session =
         context.plan.request.connect.connect(Role::Control).await.doing("reach the server")?;
-    let state = context.state().await;
+    let stored = control::load_state(&mut session, &context.plan.tables.control).await?;
+    let state = stored.unwrap_or(context.state().await);
     let unfinished = resume::unfinished(&context.plan.request, state, context.epoch);
     if swapped {
         meter.enter(PhaseKind::CleanUp);
-        let rows = context.flow().backlog.claims().rows_copied();
-        meter.update(|progress| progress.rows_copied = rows);
         clean_up::run(session, unfinished, meter).await
     } else {
         abort::drop_helpers(session, unfinished).await

@@ -252,6 +252,7 @@ impl Context {
         StoredState {
             keys_applied: self.meter.keys_applied(),
             rows_verified: self.meter.rows_verified(),
+            rows_copied: self.flow().backlog.claims().rows_copied(),
             ..state.clone()
         }
     }

@@ -7,7 +7,11 @@ use super::changes::transaction::ChangeError;
 use super::error::Error;
 use super::reason::{Reason, Refusal};
 use super::request::Request;
+use crate::mysql::binlog::StreamError;
 use crate::mysql::error::ErrorClass;
+
+/// The server cannot serve the position that was asked for, as when its file was purged.
+const ER_SOURCE_FATAL_READING_BINLOG: u16 = 1236;
 
 /// What follows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,7 +81,33 @@ fn of_class(class: &ErrorClass) -> Disposition {
 }
 
 fn of_change(error: &ChangeError) -> Disposition {
-    if error.is_connection_lost() { Disposition::Retry } else { Disposition::Fail }
+    match error {
+        ChangeError::ReadStream { source } => of_stream(source),
+        ChangeError::ReadRow { .. }
+        | ChangeError::StatementFormat { .. }
+        | ChangeError::SourceChanged { .. }
+        | ChangeError::GtidAfterGtid
+        | ChangeError::RotateInsideTransaction
+        | ChangeError::UnexpectedEvent { .. }
+        | ChangeError::RowsWithoutTableMap
+        | ChangeError::Incident => Disposition::Fail,
+    }
+}
+
+fn of_stream(error: &StreamError) -> Disposition {
+    match error {
+        StreamError::Receive { source } => of_class(&source.class()),
+        StreamError::OpenTimedOut | StreamError::StreamSilent | StreamError::StreamEnded => {
+            Disposition::Retry
+        }
+        StreamError::DecoderPanicked
+        | StreamError::UnknownEvent { .. }
+        | StreamError::InvalidEvent { .. }
+        | StreamError::ChecksumMismatch { .. }
+        | StreamError::PayloadLost
+        | StreamError::OffsetTooLarge
+        | StreamError::InvalidGtidSet => Disposition::Fail,
+    }
 }
 
 impl Failure {
@@ -119,7 +149,10 @@ fn refusals(error: Error, text: String) -> Vec<Refusal> {
             let (reason, remedy) = advice(&source.class());
             of(reason, remedy)
         }
-        Error::FollowBinlog { source } => of(source.reason(), source.remedy()),
+        Error::FollowBinlog { source } => {
+            let (reason, remedy) = stream_advice(&source);
+            of(reason, remedy)
+        }
         Error::Superseded => of(
             Reason::Superseded,
             "the worker that took over goes on; look there, and start only one at a time",
@@ -132,6 +165,35 @@ fn refusals(error: Error, text: String) -> Vec<Refusal> {
         | Error::Stopped => of(
             Reason::Internal,
             "keep the log, report this as a bug, and run the same command again to continue",
+        ),
+    }
+}
+
+/// Reason and remedy of what the stream showed.
+fn stream_advice(error: &ChangeError) -> (Reason, &'static str) {
+    match error {
+        ChangeError::StatementFormat { .. } | ChangeError::ReadRow { .. } => (
+            Reason::UnsafeSession,
+            "make the session that wrote it use binlog_format=ROW with the key columns in every row \
+             image, abort this migration and start it again",
+        ),
+        ChangeError::SourceChanged { .. } => (
+            Reason::SourceChanged,
+            "abort this migration and start it again from the new definition",
+        ),
+        ChangeError::ReadStream { source: StreamError::Receive { source } }
+            if source.code() == Some(ER_SOURCE_FATAL_READING_BINLOG) =>
+        {
+            (Reason::PositionPurged, "abort this migration, raise the binlog retention and start again")
+        }
+        ChangeError::ReadStream { .. }
+        | ChangeError::GtidAfterGtid
+        | ChangeError::RotateInsideTransaction
+        | ChangeError::UnexpectedEvent { .. }
+        | ChangeError::RowsWithoutTableMap
+        | ChangeError::Incident => (
+            Reason::StreamBroken,
+            "run the same command again; when it fails at the same place, abort and start anew",
         ),
     }
 }

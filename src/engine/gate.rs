@@ -16,6 +16,7 @@ use super::error::Doing;
 use super::{Error, Result, control};
 use crate::failpoint::{Guard, is_removed};
 use crate::mysql::connect::Role;
+use crate::mysql::server;
 use crate::mysql::session::Session;
 use crate::sql::control::Kind;
 
@@ -72,12 +73,11 @@ async fn pass_by_gtid(visible: &AtomicU64, context: &Context, session: &mut Sess
         if flow.begun > 0 && visible.load(Ordering::Acquire) >= flow.begun {
             return Ok(());
         }
-        (flow.begun, flow.received.to_string())
+        (flow.begun, flow.received.clone())
     };
-    let statement = crate::mysql::position::wait_for_executed(&received, SLICE);
     loop {
-        let row = session.query_one(&statement, SLICE * 10).await.doing("wait for visibility")?;
-        if row.u64(0) == Some(0) {
+        let visible_now = server::wait_for_executed(session, &received, SLICE);
+        if visible_now.await.doing("wait for visibility")? {
             visible.fetch_max(begun, Ordering::AcqRel);
             return Ok(());
         }

@@ -17,9 +17,8 @@ use super::{Error, Result, prepare};
 use crate::failpoint::hit;
 use crate::mysql::error::ErrorClass;
 use crate::mysql::session::Session;
-use crate::mysql::{inspect, locks};
+use crate::mysql::locks;
 use crate::schema::alter::Alter;
-use crate::schema::definition;
 use crate::sql::ddl;
 
 /// Tries for a lock before the copy road is taken.
@@ -136,10 +135,4 @@ pub fn impossible() -> Refusal {
             .to_owned(),
         remedy: "set strategy to Auto or Copy".to_owned(),
     }
-}
-
-/// Whether the source table already has the definition that the ALTER leads to.
-pub async fn is_applied(session: &mut Session, found: &Unfinished, target: &str) -> Result<bool> {
-    let table = inspect::read_table(session, &found.tables.source).await.doing("read the table")?;
-    Ok(table.is_some_and(|table| definition::fingerprint(&table) == target))
 }

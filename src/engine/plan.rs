@@ -28,7 +28,7 @@ pub struct Tables {
 }
 
 /// How keys are made equal.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum SyncShape {
     /// The shadow table's only unique index is the migration key.
     Upsert,

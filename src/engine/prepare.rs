@@ -121,7 +121,7 @@ async fn first_state(
         uid: request.migration_uid.clone(),
         digest: alter.digest(),
         phase: PhaseKind::Prepare,
-        server_uuid: inspected.server.server_uuid.clone(),
+        server_uuid: inspected.server.identity.clone(),
         source_id: source_id.ok_or(Error::BrokenInvariant { what: "the table has no id" })?,
         shadow_id: 0,
         old_table: inspected.names.old.clone(),

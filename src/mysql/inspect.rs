@@ -167,6 +167,49 @@ pub async fn tables_like_case(
     rows.iter().map(|row| table_name(row, 0)).collect()
 }
 
+/// The name as the server spells it: the very name, or the only one that differs by nothing but case
+/// where the server ignores case.
+///
+/// # Errors
+/// When the session fails.
+pub async fn real_name(
+    session: &mut Session,
+    name: &TableName,
+) -> Result<Option<TableName>, Error> {
+    let sql = format!(
+        "SELECT TABLE_SCHEMA, TABLE_NAME FROM information_schema.TABLES WHERE {}",
+        named(name)
+    );
+    let row = session.query_optional(&sql, LIMIT).await?;
+    row.map(|row| table_name(&row, 0)).transpose()
+}
+
+/// The table's comment, or `None` when there is no such table.
+///
+/// # Errors
+/// When the session fails.
+pub async fn table_comment(
+    session: &mut Session,
+    name: &TableName,
+) -> Result<Option<String>, Error> {
+    let sql =
+        format!("SELECT TABLE_COMMENT FROM information_schema.TABLES WHERE {}", named(name));
+    Ok(session.query_optional(&sql, LIMIT).await?.and_then(|row| row.string(0)))
+}
+
+/// The next AUTO_INCREMENT value, or `None` when the table has no such column.
+///
+/// # Errors
+/// When the session fails.
+pub async fn auto_increment(
+    session: &mut Session,
+    name: &TableName,
+) -> Result<Option<u64>, Error> {
+    let sql =
+        format!("SELECT AUTO_INCREMENT FROM information_schema.TABLES WHERE {}", named(name));
+    Ok(session.query_optional(&sql, LIMIT).await?.and_then(|row| row.u64(0)))
+}
+
 /// Whether the table has partitions.
 ///
 /// # Errors

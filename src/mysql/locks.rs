@@ -1,6 +1,7 @@
 //! Who stands in the way: holders of table locks, old and prepared transactions, backup locks, and
 //! sessions of our own that must end. Shows digests of statements, never their values.
 
+use std::fmt;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
@@ -38,6 +39,19 @@ pub struct PreparedXa {
     pub format: i64,
     /// Identity as the server prints it in hexadecimal: both parts joined.
     pub xid: String,
+}
+
+impl fmt::Display for Blocker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { connection_id, user, age_seconds, digest, .. } = self;
+        write!(f, "connection {connection_id} of {user}, {age_seconds} s old, {digest}")
+    }
+}
+
+impl fmt::Display for PreparedXa {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.xid)
+    }
 }
 
 /// Sessions other than this one that hold or wait for a metadata lock on the table, oldest first. On

@@ -11,4 +11,5 @@ pub mod position;
 pub mod server;
 pub mod session;
 
+mod column;
 mod text;

@@ -157,6 +157,24 @@ impl Server {
     }
 }
 
+#[cfg(test)]
+impl Server {
+    /// A server that writes its binlog, with these variables; a later one of the same name counts.
+    pub(crate) fn sample(flavour: Flavour, version: &str, pairs: &[(&str, &str)]) -> Self {
+        let variables = pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        Self {
+            flavour,
+            version: Version::parse(version),
+            version_text: version.to_owned(),
+            identity: String::new(),
+            log_bin: true,
+            binlog_filters: Default::default(),
+            replica_of: None,
+            variables,
+        }
+    }
+}
+
 impl Version {
     /// The first three numbers of a version's text; what is missing is 0.
     pub fn parse(text: &str) -> Self {
@@ -236,6 +254,21 @@ pub async fn read_position(session: &mut Session, server: &Server) -> Result<Pos
         coordinates: Coordinates { file, offset },
         gtids,
     })
+}
+
+/// Waits until every transaction of the set is executed, which makes it visible to readers. `false` when
+/// the time is over first.
+///
+/// # Errors
+/// When the session fails or the server works without GTIDs.
+pub async fn wait_for_executed(
+    session: &mut Session,
+    set: &GtidSet,
+    time: Duration,
+) -> Result<bool, Error> {
+    let sql =
+        format!("SELECT WAIT_FOR_EXECUTED_GTID_SET('{set}', {:.3})", time.as_secs_f64());
+    Ok(session.query_one(&sql, time + LIMIT).await?.u64(0) == Some(0))
 }
 
 /// The executed GTIDs as they are now: every transaction in it is visible to readers.
@@ -342,20 +375,7 @@ mod tests {
     use super::*;
 
     fn server(flavour: Flavour, version: &str, pairs: &[(&str, &str)]) -> Server {
-        let variables = pairs
-            .iter()
-            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
-            .collect();
-        Server {
-            flavour,
-            version: Version::parse(version),
-            version_text: version.to_owned(),
-            identity: String::new(),
-            log_bin: true,
-            binlog_filters: Default::default(),
-            replica_of: None,
-            variables,
-        }
+        Server::sample(flavour, version, pairs)
     }
 
     #[test]

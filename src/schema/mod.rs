@@ -2,6 +2,7 @@
 
 pub mod alter;
 pub mod conversion;
+pub mod definition;
 pub mod key;
 pub mod mapping;
 pub mod naming;

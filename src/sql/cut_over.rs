@@ -5,11 +5,8 @@ use crate::sql::ident::quote_table;
 
 /// Settings of the session that holds the lock: explicit commits, short waits, and an idle limit so
 /// that a worker which is cut off from the server cannot keep the lock.
-pub const SET_UP: [&str; 2] = [
-    "SET SESSION autocommit = 0, lock_wait_timeout = 2, innodb_lock_wait_timeout = 2, \
-     wait_timeout = 5",
-    "COMMIT",
-];
+pub const SET_UP: &str = "SET SESSION autocommit = 0, lock_wait_timeout = 2, \
+                          innodb_lock_wait_timeout = 2, wait_timeout = 5";
 
 /// Frees all table locks of the session.
 pub const UNLOCK: &str = "UNLOCK TABLES";

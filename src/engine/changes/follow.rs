@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use super::transaction::{Change, EndMark, Transactions, Watched};
+use super::transaction::{Change, ChangeError, Transactions, Watched};
 use crate::engine::backlog::pending::Seq;
 use crate::engine::context::Context;
 use crate::engine::error::Error;
@@ -41,10 +41,10 @@ pub async fn follow(context: Arc<Context>, mut stream: BinlogStream) -> Result<(
     let mut arriving: Option<Arriving> = None;
     loop {
         let event = tokio::select! {
-            event = stream.next() => event.map_err(super::transaction::ChangeError::from)?,
+            event = stream.next() => event.map_err(ChangeError::from)?,
             () = context.stop.cancelled() => return Ok(()),
         };
-        for change in transactions.feed(event)? {
+        for change in transactions.accept(event)? {
             receive(&context, &mut arriving, change).await?;
         }
         hold_back(&context).await;
@@ -154,17 +154,6 @@ async fn hold_behind_marker(context: &Context, number: u64) {
 async fn hold_back(context: &Context) {
     while context.flow().backlog.queued() > BACKLOG_LIMIT && !context.stop.is_cancelled() {
         context.lane_progress(Duration::from_secs(1)).await;
-    }
-}
-
-/// Passes the end marks into a position.
-impl EndMark {
-    /// Moves a position behind this transaction.
-    pub fn pass(&self, position: &mut crate::mysql::position::Position) {
-        position.coordinates.clone_from(&self.coordinates);
-        if let (Some(gtids), Some(gtid)) = (&mut position.gtids, &self.gtid) {
-            gtids.insert(gtid);
-        }
     }
 }
 

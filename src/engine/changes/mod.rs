@@ -2,4 +2,5 @@
 //! values other than keys and the control table's own payload.
 
 mod statement;
+pub mod follow;
 pub mod transaction;

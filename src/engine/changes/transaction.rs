@@ -60,6 +60,8 @@ pub enum Change {
         /// Its identity; `None` when the server works without GTIDs.
         gtid: Option<Gtid>,
     },
+    /// The running transaction is an XA transaction: its keys wait until it is known what becomes of it.
+    XaStarted,
     /// Keys of rows of the source table that the running transaction changed.
     Keys(Vec<Key>),
     /// The transaction ended: positions may advance to here.
@@ -252,12 +254,12 @@ impl Transactions {
         match std::mem::replace(&mut self.state, State::Idle) {
             State::Announced(gtid) => {
                 self.state = State::Open { gtid, xa };
-                Ok(Vec::new())
+                Ok(started(xa))
             }
             State::Idle => {
                 self.tables.clear();
                 self.state = State::Open { gtid: None, xa };
-                Ok(vec![Change::Begin { gtid: None }])
+                Ok([Change::Begin { gtid: None }].into_iter().chain(started(xa)).collect())
             }
             State::Open { .. } => Err(ChangeError::UnexpectedEvent { event: "a nested BEGIN" }),
         }
@@ -410,6 +412,10 @@ impl Transactions {
         })?;
         Ok(changes)
     }
+}
+
+fn started(xa: bool) -> Vec<Change> {
+    if xa { vec![Change::XaStarted] } else { Vec::new() }
 }
 
 fn source_changed(error: RowImageError) -> ChangeError {

@@ -21,8 +21,8 @@ use crate::mysql::session::Session;
 const SMALL_BACKLOG: usize = 500;
 /// Keys that may be left to compare under the lock.
 const SMALL_DIRTY: usize = 500;
-/// A transaction on the source table that is open for longer than this would block the lock.
-const OLD_TRANSACTION: Duration = Duration::from_millis(500);
+/// A transaction on the source table that is open for so many seconds would block the lock.
+const OLD_TRANSACTION: u64 = 1;
 /// The first pause after an attempt that did not swap, and the longest.
 const BACK_OFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 /// How often permission and quiet are looked at.
@@ -174,8 +174,6 @@ async fn obstacle(
     }
     let source = &context.plan.tables.source;
     let blockers = locks::blockers(session, source).await.doing("find who uses the table")?;
-    let old = blockers.iter().find(|blocker| {
-        blocker.transaction_age >= OLD_TRANSACTION && blocker.connection_id != session.connection_id()
-    });
+    let old = blockers.iter().find(|blocker| blocker.age_seconds >= OLD_TRANSACTION);
     Ok(old.map(|blocker| format!("a transaction on {source} to end (CutOverBlocked): {blocker}")))
 }

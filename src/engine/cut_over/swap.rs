@@ -45,6 +45,7 @@ pub(super) async fn try_swap(context: &Context) -> Attempt<f64> {
     let mut session = context.open(Role::CutOver).await?;
     let mut side = context.open(Role::Control).await?;
     raise_auto_increment(context, &mut side).await?;
+    session.execute(text::SET_UP, SHORT).await.doing("prepare the cut-over session")?;
     let marker = markers::next(context);
     context.echoes.hold_at.store(marker, Ordering::Release);
     let began = Instant::now();
@@ -54,19 +55,21 @@ pub(super) async fn try_swap(context: &Context) -> Attempt<f64> {
         // Closing the session frees the locks when the statement cannot.
         drop(session.execute(text::UNLOCK, SHORT).await);
     }
+    let lock_holder = session.connection_id();
     session.close().await;
     context.echoes.hold_at.store(0, Ordering::Release);
-    let outcome = settle(context, &mut side, result, began).await;
+    let outcome = settle(context, (&mut side, lock_holder), result, began).await;
     if outcome.is_err() {
         context.stream_released.send_replace(marker);
     }
     outcome
 }
 
-/// Turns the reply into what really happened: once the RENAME was sent only the tables can tell.
+/// Turns the reply into what really happened: once the RENAME was sent only the tables can tell. A
+/// RENAME whose client is gone may still be waiting on the server, so its session is ended first.
 async fn settle(
     context: &Context,
-    side: &mut Session,
+    (side, lock_holder): (&mut Session, u64),
     result: Attempt<Duration>,
     began: Instant,
 ) -> Attempt<f64> {
@@ -76,6 +79,8 @@ async fn settle(
         Err(Failed::Ends(error @ (Error::Stopped | Error::Superseded))) => return Err(error.into()),
         Err(Failed::Ends(_)) => began.elapsed(),
     };
+    locks::kill_own(side, &[lock_holder]).await.doing("end the cut-over session")?;
+    locks::wait_until_gone(side, &[lock_holder], SHORT).await.doing("end the cut-over session")?;
     match confirm::look(&context.plan, side).await? {
         Bearer::Shadow => Ok(held.as_secs_f64()),
         Bearer::Source => match result_error(result) {
@@ -108,6 +113,7 @@ async fn lock_and_swap(
         return Err(Failed::NotYet("the stream did not deliver the marker in time".to_owned()));
     }
     drain(context, session, deadline).await?;
+    raise_auto_increment(context, session).await?;
     hit("cutover.drained");
     if context.is_stopping() {
         return Err(Failed::Ends(Error::Stopped));
@@ -130,9 +136,6 @@ async fn lock(
     side: &mut Session,
     deadline: Deadline,
 ) -> Attempt<()> {
-    for statement in text::SET_UP {
-        session.execute(statement, SHORT).await.doing("prepare the cut-over session")?;
-    }
     let id = session.connection_id();
     let other_uniques = matches!(context.plan.shape, SyncShape::DeleteInsert(_));
     let tables = &context.plan.tables;
@@ -278,19 +281,20 @@ async fn record(context: &Context, session: &mut Session, held: Duration) -> Res
 }
 
 /// Gives the shadow table at least the counter of the source table, which is higher after rows at the
-/// end were deleted. Once more than needed costs a few ids; ids are never reused.
-async fn raise_auto_increment(context: &Context, side: &mut Session) -> Result<()> {
+/// end were deleted: ids are never used again. Done before the lock, where it costs nothing, and under
+/// it, where it is nearly always done already.
+async fn raise_auto_increment(context: &Context, session: &mut Session) -> Result<()> {
     if !context.plan.auto_increment {
         return Ok(());
     }
     let tables = &context.plan.tables;
-    let source = confirm::auto_increment(side, &tables.source).await?;
-    let shadow = confirm::auto_increment(side, &tables.shadow).await?;
+    let source = confirm::auto_increment(session, &tables.source).await?;
+    let shadow = confirm::auto_increment(session, &tables.shadow).await?;
     if let (Some(source), Some(shadow)) = (source, shadow)
         && shadow < source
     {
         let raise = text::set_auto_increment(&tables.shadow, source);
-        side.execute(&raise, SHORT).await.doing("raise AUTO_INCREMENT")?;
+        session.execute(&raise, SHORT).await.doing("raise AUTO_INCREMENT")?;
     }
     Ok(())
 }

@@ -143,7 +143,11 @@ fn added_list<'a>(mut cursor: Cursor<'a, '_>) -> Result<Option<Vec<Vec<Token<'a>
     };
     let list = cursor.group()?;
     cursor.end()?;
-    list.split().into_iter().map(|element| added_element(&list, element, add)).collect::<Result<_, _>>().map(Some)
+    list.split()
+        .into_iter()
+        .map(|element| added_element(&list, element, add))
+        .collect::<Result<_, _>>()
+        .map(Some)
 }
 
 fn added_element<'a>(
@@ -224,7 +228,11 @@ fn rename(cursor: &mut Cursor<'_, '_>) -> Result<ClauseKind, AlterError> {
     let old = cursor.name()?;
     cursor.expect(&["TO"])?;
     let new = cursor.name()?;
-    Ok(if column { ClauseKind::RenameColumn { old, new } } else { ClauseKind::RenameIndex { old, new } })
+    Ok(if column {
+        ClauseKind::RenameColumn { old, new }
+    } else {
+        ClauseKind::RenameIndex { old, new }
+    })
 }
 
 fn alter(cursor: &mut Cursor<'_, '_>) -> Result<ClauseKind, AlterError> {

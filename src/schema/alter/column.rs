@@ -8,13 +8,71 @@ use super::lexer::{Token, TokenKind};
 
 /// Type names of one word, of MySQL and MariaDB.
 const TYPES: [&str; 65] = [
-    "BIGINT", "BINARY", "BIT", "BLOB", "BOOL", "BOOLEAN", "CHAR", "CHARACTER", "DATE", "DATETIME", "DEC",
-    "DECIMAL", "DOUBLE", "ENUM", "FIXED", "FLOAT", "FLOAT4", "FLOAT8", "GEOMCOLLECTION", "GEOMETRY",
-    "GEOMETRYCOLLECTION", "INET4", "INET6", "INT", "INT1", "INT2", "INT3", "INT4", "INT8", "INTEGER", "JSON",
-    "LINESTRING", "LONG", "LONGBLOB", "LONGTEXT", "MEDIUMBLOB", "MEDIUMINT", "MEDIUMTEXT", "MIDDLEINT",
-    "MULTILINESTRING", "MULTIPOINT", "MULTIPOLYGON", "NCHAR", "NUMBER", "NUMERIC", "NVARCHAR", "POINT",
-    "POLYGON", "REAL", "SERIAL", "SET", "SMALLINT", "TEXT", "TIME", "TIMESTAMP", "TINYBLOB",
-    "TINYINT", "TINYTEXT", "UUID", "VARBINARY", "VARCHAR", "VARCHAR2", "VARCHARACTER", "VECTOR", "YEAR",
+    "BIGINT",
+    "BINARY",
+    "BIT",
+    "BLOB",
+    "BOOL",
+    "BOOLEAN",
+    "CHAR",
+    "CHARACTER",
+    "DATE",
+    "DATETIME",
+    "DEC",
+    "DECIMAL",
+    "DOUBLE",
+    "ENUM",
+    "FIXED",
+    "FLOAT",
+    "FLOAT4",
+    "FLOAT8",
+    "GEOMCOLLECTION",
+    "GEOMETRY",
+    "GEOMETRYCOLLECTION",
+    "INET4",
+    "INET6",
+    "INT",
+    "INT1",
+    "INT2",
+    "INT3",
+    "INT4",
+    "INT8",
+    "INTEGER",
+    "JSON",
+    "LINESTRING",
+    "LONG",
+    "LONGBLOB",
+    "LONGTEXT",
+    "MEDIUMBLOB",
+    "MEDIUMINT",
+    "MEDIUMTEXT",
+    "MIDDLEINT",
+    "MULTILINESTRING",
+    "MULTIPOINT",
+    "MULTIPOLYGON",
+    "NCHAR",
+    "NUMBER",
+    "NUMERIC",
+    "NVARCHAR",
+    "POINT",
+    "POLYGON",
+    "REAL",
+    "SERIAL",
+    "SET",
+    "SMALLINT",
+    "TEXT",
+    "TIME",
+    "TIMESTAMP",
+    "TINYBLOB",
+    "TINYINT",
+    "TINYTEXT",
+    "UUID",
+    "VARBINARY",
+    "VARCHAR",
+    "VARCHAR2",
+    "VARCHARACTER",
+    "VECTOR",
+    "YEAR",
 ];
 
 /// Second and third words of types such as `DOUBLE PRECISION` and `LONG VARCHAR`.
@@ -23,14 +81,39 @@ const TYPE_SUFFIXES: [&str; 6] =
 
 /// Attributes of one word.
 const FLAGS: [&str; 18] = [
-    "ASCII", "AUTO_INCREMENT", "BINARY", "BYTE", "ENFORCED", "INVISIBLE", "KEY", "NULL", "PERSISTENT",
-    "PRIMARY", "SIGNED", "STORED", "UNICODE", "UNIQUE", "UNSIGNED", "VIRTUAL", "VISIBLE", "ZEROFILL",
+    "ASCII",
+    "AUTO_INCREMENT",
+    "BINARY",
+    "BYTE",
+    "ENFORCED",
+    "INVISIBLE",
+    "KEY",
+    "NULL",
+    "PERSISTENT",
+    "PRIMARY",
+    "SIGNED",
+    "STORED",
+    "UNICODE",
+    "UNIQUE",
+    "UNSIGNED",
+    "VIRTUAL",
+    "VISIBLE",
+    "ZEROFILL",
 ];
 
 /// What may stand as a default without parentheses and arguments.
 const PLAIN_DEFAULTS: [&str; 11] = [
-    "CURDATE", "CURRENT_DATE", "CURRENT_TIME", "CURRENT_TIMESTAMP", "CURTIME", "FALSE", "LOCALTIME",
-    "LOCALTIMESTAMP", "NOW", "NULL", "TRUE",
+    "CURDATE",
+    "CURRENT_DATE",
+    "CURRENT_TIME",
+    "CURRENT_TIMESTAMP",
+    "CURTIME",
+    "FALSE",
+    "LOCALTIME",
+    "LOCALTIMESTAMP",
+    "NOW",
+    "NULL",
+    "TRUE",
 ];
 
 /// Reads a definition to the end of the clause, FIRST and AFTER included.
@@ -164,7 +247,8 @@ fn word_value<'a>(cursor: &mut Cursor<'a, '_>, word: &Token<'a>) -> Result<(), A
         *cursor = after;
         return expression::check(call);
     }
-    let introduces = next.kind == TokenKind::Text && !PLAIN_DEFAULTS.iter().any(|d| word.is_word(d));
+    let introduces =
+        next.kind == TokenKind::Text && !PLAIN_DEFAULTS.iter().any(|d| word.is_word(d));
     if introduces {
         *cursor = after;
         return texts(cursor);
@@ -202,7 +286,8 @@ fn fraction(cursor: &mut Cursor<'_, '_>) -> Result<(), AlterError> {
 }
 
 fn exponent(cursor: &mut Cursor<'_, '_>, digits: Option<&Token<'_>>) -> Result<(), AlterError> {
-    let open = digits.is_some_and(|token| token.text.ends_with(['e', 'E']) && !token.text.starts_with("0x"));
+    let open = digits
+        .is_some_and(|token| token.text.ends_with(['e', 'E']) && !token.text.starts_with("0x"));
     if open && accept_sign(cursor) { cursor.number() } else { Ok(()) }
 }
 

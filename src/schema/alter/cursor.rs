@@ -152,10 +152,43 @@ impl<'a, 't> Cursor<'a, 't> {
 
 /// Reserved words that begin clauses or parts of them; the server refuses them as names, too.
 const RESERVED: [&str; 37] = [
-    "ADD", "ALTER", "AS", "BY", "CHANGE", "CHECK", "COLLATE", "COLUMN", "CONSTRAINT", "CONVERT",
-    "CREATE", "DEFAULT", "DELETE", "DROP", "FOREIGN", "FULLTEXT", "IF", "INDEX", "INSERT", "INTO", "KEY",
-    "NOT", "NULL", "ON", "ORDER", "PARTITION", "PRIMARY", "REFERENCES", "RENAME", "SELECT", "SET",
-    "SPATIAL", "TABLE", "TO", "UNIQUE", "UPDATE", "USING",
+    "ADD",
+    "ALTER",
+    "AS",
+    "BY",
+    "CHANGE",
+    "CHECK",
+    "COLLATE",
+    "COLUMN",
+    "CONSTRAINT",
+    "CONVERT",
+    "CREATE",
+    "DEFAULT",
+    "DELETE",
+    "DROP",
+    "FOREIGN",
+    "FULLTEXT",
+    "IF",
+    "INDEX",
+    "INSERT",
+    "INTO",
+    "KEY",
+    "NOT",
+    "NULL",
+    "ON",
+    "ORDER",
+    "PARTITION",
+    "PRIMARY",
+    "REFERENCES",
+    "RENAME",
+    "SELECT",
+    "SET",
+    "SPATIAL",
+    "TABLE",
+    "TO",
+    "UNIQUE",
+    "UPDATE",
+    "USING",
 ];
 
 /// A syntax error at a byte of the text.
@@ -169,7 +202,8 @@ fn near(after: &str) -> String {
     if after.starts_with(['\'', '"']) {
         return "'…'".to_owned();
     }
-    let word = after.split(|c: char| c.is_whitespace() || c.is_control()).next().unwrap_or_default();
+    let word =
+        after.split(|c: char| c.is_whitespace() || c.is_control()).next().unwrap_or_default();
     let shown: String = word.chars().take_while(|c| !matches!(c, '\'' | '"')).take(32).collect();
     if shown.is_empty() && after.is_empty() { "end of text".to_owned() } else { shown }
 }

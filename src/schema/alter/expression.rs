@@ -37,7 +37,8 @@ pub(super) fn check(tokens: &[Token<'_>]) -> Result<(), AlterError> {
     }
     for (index, pair) in tokens.windows(2).enumerate() {
         let [function, open] = pair else { continue };
-        let qualified = index.checked_sub(1).and_then(|i| tokens.get(i)).is_some_and(|t| t.is_symbol('.'));
+        let qualified =
+            index.checked_sub(1).and_then(|i| tokens.get(i)).is_some_and(|t| t.is_symbol('.'));
         if open.is_symbol('(') && (qualified && is_name(function) || is_forbidden(function)) {
             return Err(refuse(function));
         }

@@ -10,7 +10,11 @@ pub(super) fn definition(cursor: &mut Cursor<'_, '_>) -> Result<Option<ClauseKin
     if cursor.accept(&["CONSTRAINT"]) {
         return constraint(cursor).map(Some);
     }
-    if cursor.at(&["CHECK"]) || cursor.at(&["PRIMARY"]) || cursor.at(&["UNIQUE"]) || cursor.at(&["FOREIGN"]) {
+    if cursor.at(&["CHECK"])
+        || cursor.at(&["PRIMARY"])
+        || cursor.at(&["UNIQUE"])
+        || cursor.at(&["FOREIGN"])
+    {
         return constraint_body(cursor, None).map(Some);
     }
     let kind = if cursor.accept(&["FULLTEXT"]) {
@@ -31,7 +35,8 @@ pub(super) fn definition(cursor: &mut Cursor<'_, '_>) -> Result<Option<ClauseKin
 
 fn constraint(cursor: &mut Cursor<'_, '_>) -> Result<ClauseKind, AlterError> {
     let bodies = ["CHECK", "PRIMARY", "UNIQUE", "FOREIGN"];
-    let symbol = if bodies.iter().any(|word| cursor.at(&[word])) { None } else { Some(cursor.name()?) };
+    let symbol =
+        if bodies.iter().any(|word| cursor.at(&[word])) { None } else { Some(cursor.name()?) };
     constraint_body(cursor, symbol)
 }
 
@@ -96,7 +101,8 @@ fn index_part(mut part: Cursor<'_, '_>) -> Result<(), AlterError> {
 }
 
 fn option(cursor: &mut Cursor<'_, '_>) -> Result<(), AlterError> {
-    if cursor.accept_any(&["VISIBLE", "INVISIBLE", "IGNORED"]) || cursor.accept(&["NOT", "IGNORED"]) {
+    if cursor.accept_any(&["VISIBLE", "INVISIBLE", "IGNORED"]) || cursor.accept(&["NOT", "IGNORED"])
+    {
         return Ok(());
     }
     if cursor.accept_any(&["USING", "TYPE"]) {

@@ -216,9 +216,8 @@ fn is_word(c: char) -> bool {
 
 /// `--` opens a comment only before a blank, a control character or the end.
 fn starts_dash_comment(rest: &str) -> bool {
-    rest.strip_prefix("--").is_some_and(|after| {
-        after.chars().next().is_none_or(|c| c == ' ' || c.is_ascii_control())
-    })
+    rest.strip_prefix("--")
+        .is_some_and(|after| after.chars().next().is_none_or(|c| c == ' ' || c.is_ascii_control()))
 }
 
 /// The length of `/*!`, `/*!80000`, `/*M!` or `/*M!100100` at the start of the text.

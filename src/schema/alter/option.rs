@@ -82,7 +82,8 @@ fn read_value(cursor: &mut Cursor<'_, '_>, value: Value) -> Result<(), AlterErro
 }
 
 fn size(cursor: &mut Cursor<'_, '_>) -> Result<(), AlterError> {
-    let size = cursor.peek().map(|token| token.text.trim_end_matches(['k', 'K', 'm', 'M', 'g', 'G']));
+    let size =
+        cursor.peek().map(|token| token.text.trim_end_matches(['k', 'K', 'm', 'M', 'g', 'G']));
     if size.is_none_or(|size| size.is_empty() || !size.bytes().all(|b| b.is_ascii_digit())) {
         return Err(cursor.error());
     }

@@ -33,7 +33,11 @@ fn change(cursor: &mut Cursor<'_, '_>) -> Result<ClauseKind, AlterError> {
         return Ok(ClauseKind::PartitionBy);
     }
     let name = if cursor.accept(&["ADD", "PARTITION"]) {
-        if cursor.accept(&["PARTITIONS"]) { cursor.number()? } else { partitions(cursor)? }
+        if cursor.accept(&["PARTITIONS"]) {
+            cursor.number()?
+        } else {
+            partitions(cursor)?
+        }
         "ADD PARTITION"
     } else if cursor.accept(&["COALESCE", "PARTITION"]) {
         cursor.number()?;
