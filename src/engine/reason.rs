@@ -199,7 +199,8 @@ mod tests {
         ServerReadOnly MissingPrivileges AuthFailed CredentialsUnavailable TlsVerification \
         Unreachable DiskSpace DiskFull TargetNotAllowed Blocked CutOverBlocked XaPending \
         BackupRunning NotConverging SourceChanged ShadowChanged Superseded OutcomeUnknown \
-        StreamBroken PositionPurged WrongServer PermissionDenied Internal";
+        StreamBroken PositionPurged WrongServer PermissionDenied InstantImpossible \
+        TooLate Internal";
 
     #[test]
     fn tokens_are_stable() {

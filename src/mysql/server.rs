@@ -157,6 +157,24 @@ impl Server {
     }
 }
 
+#[cfg(test)]
+impl Server {
+    /// A server that writes its binlog, with these variables; a later one of the same name counts.
+    pub(crate) fn sample(flavour: Flavour, version: &str, pairs: &[(&str, &str)]) -> Self {
+        let variables = pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        Self {
+            flavour,
+            version: Version::parse(version),
+            version_text: version.to_owned(),
+            identity: String::new(),
+            log_bin: true,
+            binlog_filters: Default::default(),
+            replica_of: None,
+            variables,
+        }
+    }
+}
+
 impl Version {
     /// The first three numbers of a version's text; what is missing is 0.
     pub fn parse(text: &str) -> Self {
@@ -357,20 +375,7 @@ mod tests {
     use super::*;
 
     fn server(flavour: Flavour, version: &str, pairs: &[(&str, &str)]) -> Server {
-        let variables = pairs
-            .iter()
-            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
-            .collect();
-        Server {
-            flavour,
-            version: Version::parse(version),
-            version_text: version.to_owned(),
-            identity: String::new(),
-            log_bin: true,
-            binlog_filters: Default::default(),
-            replica_of: None,
-            variables,
-        }
+        Server::sample(flavour, version, pairs)
     }
 
     #[test]
