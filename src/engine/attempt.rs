@@ -57,6 +57,9 @@ pub(super) async fn run(
         Found::Nothing => {
             meter.enter(PhaseKind::Preflight);
             let (inspected, alter) = preflight::pass(&mut session, &request).await?;
+            for warning in &inspected.warnings {
+                tracing::warn!(reason = %warning.reason, "{}; {}", warning.message, warning.remedy);
+            }
             meter.enter(PhaseKind::Prepare);
             let wishes = intent.borrow().clone();
             match prepare::run(&mut session, &request, (inspected, alter), &wishes).await? {

@@ -176,6 +176,9 @@ pub fn plan(
 ) -> Result<Plan> {
     let definitions = preflight::check_definitions(request, &source, &shadow)
         .map_err(|refusals| Error::Refused { refusals })?;
+    for warning in &definitions.warnings {
+        tracing::warn!(reason = %warning.reason, "{}; {}", warning.message, warning.remedy);
+    }
     let order = match definitions.pair.source_key.is_ordered() {
         true => KeyOrder::Ours,
         false => KeyOrder::Server,

@@ -10,6 +10,8 @@ const NAME_LIMIT: usize = 64;
 const SHADOW: &str = "_gho";
 /// Suffix of the old table.
 const OLD: &str = "_del";
+/// Suffix of the short-lived empty table that `plan` tries the ALTER on.
+const PREVIEW: &str = "_ghp";
 /// Suffix of the control table.
 const CONTROL: &str = "_ghc";
 
@@ -22,6 +24,8 @@ pub struct HelperNames {
     pub old: String,
     /// The control table.
     pub control: String,
+    /// The short-lived empty table of `plan`.
+    pub preview: String,
 }
 
 impl HelperNames {
@@ -34,7 +38,9 @@ impl HelperNames {
             round += 1;
             old = helper(source, &format!("{OLD}{round}"));
         }
-        Self { shadow: helper(source, SHADOW), old, control: helper(source, CONTROL) }
+        let [shadow, control, preview] =
+            [SHADOW, CONTROL, PREVIEW].map(|suffix| helper(source, suffix));
+        Self { shadow, old, control, preview }
     }
 
     /// Whether every helper sorts after the source table, also when the server folds case.
