@@ -20,7 +20,7 @@ mod xa;
 mod sample;
 
 pub use self::alter::{alter_refused, alter_rejected};
-pub use self::definitions::check_definitions;
+pub use self::definitions::{Definitions, check_definitions};
 use super::error::Doing;
 use super::plan::Tables;
 use super::reason::{Reason, Refusal};
