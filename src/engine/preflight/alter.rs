@@ -35,13 +35,14 @@ pub fn alter_rejected(error: &Error) -> Option<Refusal> {
         | ErrorClass::TimedOut => false,
     };
     let code = error.code().filter(|_| about_alter)?;
-    let said = match error {
-        Error::RunStatement(fault) => fault.server_text(),
+    let said = match (error, error.class()) {
+        (_, ErrorClass::DataDoesNotFit { .. }) => "a literal or default does not fit",
+        (Error::RunStatement(fault), _) => names_only(fault.server_text()),
         _ => "",
     };
     Some(Refusal::new(
         Reason::AlterRejected,
-        format!("the server refuses the ALTER with error {code}: {}", names_only(said)),
+        format!("the server refuses the ALTER with error {code}: {}", said),
         "correct the ALTER for the table as it is now",
     ))
 }
