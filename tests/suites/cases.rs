@@ -95,6 +95,10 @@ fn apply_settings(manifest: &mut Manifest, case: &Case) -> Result<()> {
     if let Some(database) = case.setting("database") {
         manifest.set(&[("/database", json!(database))])?;
     }
+    let allowed = case.setting_values("allowed_databases");
+    if !allowed.is_empty() {
+        manifest.set_target(&[("/allowedDatabases", json!(allowed))])?;
+    }
     if case.setting("accept_lossy") == Some("true") {
         manifest.set(&[("/acceptLossy", json!(true))])?;
     }

@@ -29,7 +29,7 @@ where
         ended
             .with_context(|| format!("the test did not end within {DEADLINE:?}"))
             .and_then(|result| result)
-            .map_err(|error| Failed::from(format!("{error:?}")))
+            .map_err(|error| Failed::from(format!("{error:#}")))
     })
 }
 

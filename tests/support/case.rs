@@ -11,7 +11,7 @@ use super::server::Flavour;
 use super::settings::Settings;
 use super::statements;
 
-const KNOWN: [&str; 13] = [
+const KNOWN: [&str; 12] = [
     "refused",
     "message",
     "servers",
@@ -23,8 +23,7 @@ const KNOWN: [&str; 13] = [
     "strategy",
     "ignore",
     "rows_per_second",
-    "workload_on_empty",
-    "alter_invalid",
+    "allowed_databases",
 ];
 
 /// One case as its directory describes it.

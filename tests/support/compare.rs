@@ -81,13 +81,20 @@ pub async fn columns(client: &mut Client, table: &str) -> Result<Vec<(String, St
 }
 
 /// The definition as the server prints it, without what may differ: the next AUTO_INCREMENT value and
-/// the names of CHECK constraints, which are unique in a database and so cannot be kept by a copy.
+/// the names of CHECK constraints, which are unique in a database and so cannot be kept by a copy. The
+/// server prints a column's character set or not by how it was once written; the dictionary's word
+/// follows instead.
 pub async fn definition(client: &mut Client, table: &str) -> Result<String> {
     let printed = full_definition(client, table).await?;
-    let lines = printed
-        .lines()
-        .map(|line| without_auto_increment(&without_constraint_name(line)));
-    Ok(lines.collect::<Vec<_>>().join("\n"))
+    let mut lines: Vec<String> = printed.lines().map(comparable).collect();
+    let query = format!(
+        "SELECT CONCAT_WS(' ', COLUMN_NAME, CHARACTER_SET_NAME, COLLATION_NAME) \
+         FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = {} \
+         AND COLLATION_NAME IS NOT NULL ORDER BY ORDINAL_POSITION",
+        literal(table)
+    );
+    lines.extend(client.texts(&query).await?);
+    Ok(lines.join("\n"))
 }
 
 /// The definition as the server prints it.
@@ -163,6 +170,22 @@ fn shown(rows: &[&Cells]) -> String {
         .map(line)
         .collect::<Vec<_>>()
         .join("\n")
+}
+
+fn comparable(line: &str) -> String {
+    let line = without_auto_increment(&without_constraint_name(line));
+    if !line.starts_with("  `") {
+        return line;
+    }
+    without_word_after(&without_word_after(&line, " CHARACTER SET "), " COLLATE ")
+}
+
+fn without_word_after(line: &str, keyword: &str) -> String {
+    let Some((before, after)) = line.split_once(keyword) else {
+        return line.to_owned();
+    };
+    let end = after.find([' ', ',']).unwrap_or(after.len());
+    format!("{before}{}", &after[end..])
 }
 
 fn without_constraint_name(line: &str) -> String {

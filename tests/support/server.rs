@@ -105,8 +105,11 @@ impl Server {
 
     fn start(label: &str, options: &[&str]) -> Result<Self> {
         let name = format!("{PREFIX}{label}-{}", std::process::id());
-        let mut arguments = vec!["start", &name, "--"];
-        arguments.extend(options);
+        let mut arguments = vec!["start", &name];
+        if !options.is_empty() {
+            arguments.push("--");
+            arguments.extend(options);
+        }
         let url = script(&arguments)?;
         Ok(Self { name, url })
     }
