@@ -7,7 +7,6 @@ use anyhow::{Context, Result, ensure};
 use libtest_mimic::Trial;
 
 use crate::support::case::{Case, Expect, directories};
-use crate::support::client::ident;
 use crate::support::database::Database;
 use crate::support::random::seed;
 use crate::support::server::{Flavour, Server};
@@ -51,13 +50,7 @@ async fn alter_natively(database: &Database, case: &Case) -> Result<()> {
     let twin = Twin::build(database, case).await?;
     let mut client = database.connect().await?;
     case.prepare(&mut client).await?;
-    client
-        .exec(&format!(
-            "ALTER TABLE {} {}",
-            ident(&case.table),
-            case.alter
-        ))
-        .await?;
+    client.exec(&case.statement()).await?;
     client.close().await?;
     twin.expect_migrated(database, case)
         .await

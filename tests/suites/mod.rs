@@ -2,6 +2,7 @@
 
 mod cases;
 mod files;
+mod frame;
 
 use std::future::Future;
 use std::time::Duration;
@@ -16,7 +17,10 @@ const DEADLINE: Duration = Duration::from_secs(120);
 
 /// All tests.
 pub fn trials() -> Vec<Trial> {
-    [files::trials(), cases::trials()].concat_trials()
+    let mut trials = files::trials();
+    trials.extend(cases::trials());
+    trials.extend(frame::trials());
+    trials
 }
 
 /// A test from an async body; an error is the failure's text.
@@ -31,14 +35,4 @@ where
             .and_then(|result| result)
             .map_err(|error| Failed::from(format!("{error:#}")))
     })
-}
-
-trait ConcatTrials {
-    fn concat_trials(self) -> Vec<Trial>;
-}
-
-impl<const N: usize> ConcatTrials for [Vec<Trial>; N] {
-    fn concat_trials(self) -> Vec<Trial> {
-        self.into_iter().flatten().collect()
-    }
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-use super::client::Client;
+use super::client::{Client, ident};
 use super::server::Flavour;
 use super::settings::Settings;
 use super::statements;
@@ -100,6 +100,19 @@ impl Case {
     /// All values of a setting of `case.toml`.
     pub fn setting_values(&self, name: &str) -> Vec<&str> {
         self.settings.all(name)
+    }
+
+    /// The change as the statement that the server itself would run.
+    pub fn statement(&self) -> String {
+        if self
+            .alter
+            .trim_start()
+            .to_lowercase()
+            .starts_with("alter table")
+        {
+            return self.alter.clone();
+        }
+        format!("ALTER TABLE {} {}", ident(&self.table), self.alter)
     }
 
     /// Gives a session the settings in which the case's own statements run.

@@ -92,11 +92,6 @@ impl Ghostship {
         Ok(())
     }
 
-    /// The newest progress line.
-    pub fn last(&self) -> Option<&Value> {
-        self.lines.last()
-    }
-
     /// Waits for the end.
     pub async fn wait(mut self, deadline: Duration) -> Result<Ended> {
         let end = Instant::now() + deadline;
@@ -162,7 +157,7 @@ impl Ended {
     /// Everything it said, for messages and for finding a reason in it.
     pub fn words(&self) -> String {
         let last = self.lines.last().map(Value::to_string).unwrap_or_default();
-        format!("exit code {:?}\n{last}\n{}", self.code, self.stderr)
+        format!("exit code {:?}, signal {:?}\n{last}\n{}", self.code, self.signal, self.stderr)
     }
 }
 

@@ -34,7 +34,7 @@ impl Manifest {
                 "MigrationTarget",
                 "target",
                 json!({
-                    "host": host, "port": port, "credentialsSecret": "credentials", "tls": {"mode": "Disabled"},
+                    "host": host, "port": port, "credentialsSecret": {"name": "credentials"}, "tls": {"mode": "Disabled"},
                 }),
             ),
             secret: json!({

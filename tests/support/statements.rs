@@ -1,6 +1,7 @@
 //! SQL files of the cases. Statements end with `;` at the end of a line. A workload consists of entries
 //! separated by blank lines; the statements of an entry run in order on one connection. Placeholders
-//! are filled anew each time: `{int:1..4000}`, `{pick:a|b|c}` and `{hex:16}` (so many random bytes).
+//! are filled anew each time: `{int:1..4000}`, `{pick:a|b|c}` and `{hex:16}` (so many random bytes);
+//! `{tag}` is one random word for all statements of an entry.
 
 use super::random::Random;
 
@@ -28,8 +29,17 @@ pub fn entries(text: &str) -> Vec<Vec<String>> {
         .collect()
 }
 
+/// The statements of an entry with their placeholders filled.
+pub fn fill_entry(entry: &[String], random: &mut Random) -> Vec<String> {
+    let tag = format!("{:016x}", random.bits());
+    entry
+        .iter()
+        .map(|statement| fill(&statement.replace("{tag}", &tag), random))
+        .collect()
+}
+
 /// The statement with its placeholders filled; text in braces that is no placeholder stays.
-pub fn fill(statement: &str, random: &mut Random) -> String {
+fn fill(statement: &str, random: &mut Random) -> String {
     let mut filled = String::new();
     let mut rest = statement;
     while let Some((before, from_brace)) =

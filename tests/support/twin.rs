@@ -37,8 +37,7 @@ impl Twin {
         twin.exec(&compare::full_definition(&mut source, table).await?)
             .await?;
         copy_rows(&mut twin, &database.name, table).await?;
-        let alter = format!("ALTER TABLE {} {}", ident(table), case.alter);
-        twin.exec(&alter)
+        twin.exec(&case.statement())
             .await
             .context("the server's own ALTER of the twin")?;
         let built = Self {

@@ -15,7 +15,7 @@ use super::case::Case;
 use super::client::Client;
 use super::database::Database;
 use super::random::Random;
-use super::statements::fill;
+use super::statements::fill_entry;
 use super::wait::wait_for;
 
 /// The time between two entries of one writer: a steady load that leaves room on two cores.
@@ -170,9 +170,9 @@ async fn write(
 
 async fn carry_out(client: &mut Client, entry: &[String], random: &mut Random) -> Result<Entry> {
     let mut rows = 0;
-    for statement in entry {
-        let statement = fill(statement, random);
-        match client.try_exec(&statement).await {
+    let entry = fill_entry(entry, random);
+    for statement in &entry {
+        match client.try_exec(statement).await {
             Ok(affected) => rows += affected,
             Err(mysql_async::Error::Server(error)) if OWN_ERRORS.contains(&error.code) => {
                 client
@@ -188,4 +188,16 @@ async fn carry_out(client: &mut Client, entry: &[String], random: &mut Random) -
         }
     }
     Ok(Entry::Done(rows))
+}
+
+async fn roll_back(client: &mut Client, entry: &[String]) -> Result<u64> {
+    let Some(xid) = entry
+        .first()
+        .and_then(|first| first.strip_prefix("XA START "))
+    else {
+        return client.exec("ROLLBACK").await;
+    };
+    // A deadlock has ended the branch already, which XA END then says.
+    drop(client.try_exec(&format!("XA END {xid}")).await);
+    client.exec(&format!("XA ROLLBACK {xid}")).await
 }
