@@ -83,6 +83,9 @@ impl ControlFile {
 ///
 /// When it cannot be read, is no regular file, no text, or larger than a megabyte.
 pub async fn read(path: &Path) -> io::Result<String> {
+    if !tokio::fs::metadata(path).await?.is_file() {
+        return Err(io::Error::other("it is not a regular file"));
+    }
     let file = tokio::fs::File::open(path).await?;
     let mut text = String::new();
     let limit = SIZE_LIMIT + 1;

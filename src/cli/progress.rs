@@ -77,11 +77,10 @@ impl Display {
                 bar.set_position(thousandths(progress));
                 bar.set_message(details(progress));
             }
-            Self::Lines => console.note(&format!(
-                "{:12} {}",
-                progress.phase.as_str(),
-                details(progress)
-            )),
+            Self::Lines => {
+                let line = format!("{:12} {}", progress.phase.as_str(), details(progress));
+                console.note(line.trim_end());
+            }
             Self::Json => console.print(&object(progress).to_string()),
         }
     }
