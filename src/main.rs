@@ -36,10 +36,7 @@ fn execute(command: Command, console: &Console) -> Exit {
 }
 
 fn wait_for(console: &Console, work: impl Future<Output = Exit>) -> Exit {
-    match tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-    {
+    match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => {
             let exit = runtime.block_on(work);
             // A name look-up that hangs must not keep the process.

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use crate::engine::Failure;
 use crate::engine::outcome::Outcome;
 use crate::engine::phase::PhaseKind;
+use crate::engine::reason::Reason;
 
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,8 +60,9 @@ impl Exit {
     /// The end of a run that failed in a phase.
     pub fn of_failure(failure: &Failure, phase: PhaseKind) -> Self {
         match (failure.reason, phase) {
-            ("OutcomeUnknown", _) => Self::OutcomeUnknown,
+            (Reason::OutcomeUnknown, _) => Self::OutcomeUnknown,
             (_, PhaseKind::Preflight) => Self::Refused,
+            _ if failure.refused => Self::Refused,
             _ => Self::Failed,
         }
     }
@@ -76,14 +78,9 @@ impl From<Exit> for ExitCode {
 mod tests {
     use super::*;
 
-    fn failure(reason: &'static str) -> Failure {
-        Failure {
-            reason,
-            message: String::new(),
-            remedy: String::new(),
-            kept: String::new(),
-            source: None,
-        }
+    fn failure(reason: Reason, refused: bool) -> Failure {
+        let (message, remedy, kept) = (String::new(), String::new(), String::new());
+        Failure { reason, message, remedy, kept, refused, others: Vec::new() }
     }
 
     #[test]
@@ -105,18 +102,16 @@ mod tests {
     #[test]
     fn failures_have_their_documented_codes() {
         let cases = [
-            ("ForeignKeys", PhaseKind::Preflight, 3),
-            ("Unreachable", PhaseKind::Preflight, 3),
-            ("DuplicateKey", PhaseKind::RowCopy, 1),
-            ("OutcomeUnknown", PhaseKind::CutOver, 7),
-            ("OutcomeUnknown", PhaseKind::Preflight, 7),
+            (Reason::ForeignKeys, true, PhaseKind::Preflight, 3),
+            (Reason::AuthFailed, false, PhaseKind::Preflight, 3),
+            (Reason::AlterRejected, true, PhaseKind::Prepare, 3),
+            (Reason::DuplicateKey, false, PhaseKind::RowCopy, 1),
+            (Reason::OutcomeUnknown, false, PhaseKind::CutOver, 7),
+            (Reason::OutcomeUnknown, false, PhaseKind::Preflight, 7),
         ];
-        for (reason, phase, code) in cases {
-            assert_eq!(
-                Exit::of_failure(&failure(reason), phase).code(),
-                code,
-                "{reason}"
-            );
+        for (reason, refused, phase, code) in cases {
+            let exit = Exit::of_failure(&failure(reason, refused), phase);
+            assert_eq!(exit.code(), code, "{reason}");
         }
     }
 }

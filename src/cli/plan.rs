@@ -115,10 +115,8 @@ fn text(report: &PlanReport, colour: Colour) -> String {
         let _written = write!(text, "\nwarning: {warning}");
     }
     for (reason, message, remedy) in &report.refusals {
-        let _written = write!(
-            text,
-            "\nrefused: {message}\n  reason: {reason}\n  remedy: {remedy}"
-        );
+        let paragraph = failure::paragraph("refused", message, reason, remedy);
+        let _written = write!(text, "\n{paragraph}");
     }
     text
 }
