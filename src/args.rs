@@ -182,20 +182,9 @@ mod tests {
 
     #[test]
     fn a_run_is_understood() {
-        let typed = [
-            "ghostship",
-            "run",
-            "-o",
-            "json",
-            "-q",
-            "--credentials",
-            "/c",
-            "m.yaml",
-        ];
+        let typed = ["ghostship", "run", "-o", "json", "-q", "--credentials", "/c", "m.yaml"];
         let arguments = Arguments::try_parse_from(typed).unwrap();
-        let Command::Run(run) = arguments.command else {
-            panic!("not a run")
-        };
+        let Command::Run(run) = arguments.command else { panic!("not a run") };
         assert_eq!((run.output, run.quiet), (Output::Json, true));
         assert_eq!(run.source.file, PathBuf::from("m.yaml"));
         assert_eq!(run.source.credentials, Some(PathBuf::from("/c")));

@@ -25,9 +25,7 @@ pub fn start<W: Write + 'static>(
 ) -> Result<(), UnknownLevel> {
     let filter =
         EnvFilter::try_new(&logging.log_level).map_err(|source| UnknownLevel { source })?;
-    let lines = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(writer);
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
     // A logger that is already set stays: only tests start two.
     let _started = match logging.log_format {
         LogFormat::Text => lines.with_ansi(false).try_init(),

@@ -10,10 +10,7 @@ use super::target::MigrationTarget;
 
 /// All definitions, in the order in which they are printed.
 pub fn all() -> [CustomResourceDefinition; 2] {
-    [
-        definition::<MigrationTarget>(),
-        definition::<SchemaMigration>(),
-    ]
+    [definition::<MigrationTarget>(), definition::<SchemaMigration>()]
 }
 
 /// The definition of one kind. An optional field is absent, never null: a rule that asks whether a
@@ -53,11 +50,7 @@ fn forbid_null(schema: &mut JSONSchemaProps) {
     if let Some(choices) = &mut schema.enum_ {
         choices.retain(|choice| !choice.0.is_null());
     }
-    schema
-        .properties
-        .iter_mut()
-        .flatten()
-        .for_each(|(_, field)| forbid_null(field));
+    schema.properties.iter_mut().flatten().for_each(|(_, field)| forbid_null(field));
 }
 
 #[cfg(test)]
@@ -73,14 +66,8 @@ mod tests {
             let name = format!("crds/{}.yaml", crd.metadata.name.as_deref().unwrap());
             let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(&name);
             let text = fs::read_to_string(file).unwrap_or_default();
-            assert!(
-                text == document(&crd).unwrap(),
-                "{name} differs from `ghostship crds`"
-            );
-            assert!(
-                text.len() < 200 * 1024,
-                "{name} is too large for a client-side apply"
-            );
+            assert!(text == document(&crd).unwrap(), "{name} differs from `ghostship crds`");
+            assert!(text.len() < 200 * 1024, "{name} is too large for a client-side apply");
         }
     }
 
@@ -88,18 +75,8 @@ mod tests {
     fn schemas_keep_to_what_an_api_server_accepts() {
         for crd in all() {
             let text = document(&crd).unwrap();
-            for foreign in [
-                "uint",
-                "anyOf",
-                "oneOf",
-                "additionalProperties: false",
-                "$ref",
-            ] {
-                assert!(
-                    !text.contains(foreign),
-                    "{foreign} in {:?}",
-                    crd.metadata.name
-                );
+            for foreign in ["uint", "anyOf", "oneOf", "additionalProperties: false", "$ref"] {
+                assert!(!text.contains(foreign), "{foreign} in {:?}", crd.metadata.name);
             }
         }
     }

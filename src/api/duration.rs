@@ -13,9 +13,7 @@ pub fn parse(text: &str) -> Option<Duration> {
     while !rest.is_empty() || text.is_empty() {
         let number_end = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
         let (number, tail) = rest.split_at_checked(number_end)?;
-        let unit_end = tail
-            .find(|c: char| !c.is_ascii_lowercase())
-            .unwrap_or(tail.len());
+        let unit_end = tail.find(|c: char| !c.is_ascii_lowercase()).unwrap_or(tail.len());
         let (unit, tail) = tail.split_at_checked(unit_end)?;
         total = total.checked_add(part(number, unit)?)?;
         rest = tail;
@@ -29,16 +27,9 @@ pub fn format(duration: Duration) -> String {
     let (hours, minutes) = (millis / 3_600_000, millis / 60_000 % 60);
     let (seconds, millis) = (millis / 1000 % 60, millis % 1000);
     let parts = [(hours, "h"), (minutes, "m"), (seconds, "s"), (millis, "ms")];
-    let text: String = parts
-        .iter()
-        .filter(|(n, _)| *n > 0)
-        .map(|(n, unit)| format!("{n}{unit}"))
-        .collect();
-    if text.is_empty() {
-        "0s".to_owned()
-    } else {
-        text
-    }
+    let text: String =
+        parts.iter().filter(|(n, _)| *n > 0).map(|(n, unit)| format!("{n}{unit}")).collect();
+    if text.is_empty() { "0s".to_owned() } else { text }
 }
 
 fn part(number: &str, unit: &str) -> Option<Duration> {

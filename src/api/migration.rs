@@ -1,6 +1,9 @@
 //! `SchemaMigration`: one change of one table. Identity fields never change; control fields have no
 //! default, so that a tool that reverts to what Git holds changes nothing by accident; tuning is hot.
 
+#![expect(unreachable_pub, reason = "the derive copies structs into functions")]
+#![expect(clippy::duplicated_attributes, reason = "printer columns share their types")]
+
 use std::collections::BTreeMap;
 
 use kube::{CustomResource, KubeSchema};
@@ -22,17 +25,8 @@ use serde::{Deserialize, Serialize};
     printcolumn(name = "Target", type_ = "string", json_path = ".spec.target"),
     printcolumn(name = "Database", type_ = "string", json_path = ".spec.database"),
     printcolumn(name = "Table", type_ = "string", json_path = ".spec.table"),
-    printcolumn(
-        name = "Alter",
-        type_ = "string",
-        json_path = ".spec.alter",
-        priority = 1
-    ),
-    printcolumn(
-        name = "Age",
-        type_ = "date",
-        json_path = ".metadata.creationTimestamp"
-    )
+    printcolumn(name = "Alter", type_ = "string", json_path = ".spec.alter", priority = 1),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
@@ -122,20 +116,11 @@ pub struct SchemaMigrationSpec {
 #[derive(JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Strategy {
     #[default]
-    #[expect(
-        missing_docs,
-        reason = "a text here would split the enum in the schema"
-    )]
+    #[expect(missing_docs, reason = "a text here would split the enum in the schema")]
     Auto,
-    #[expect(
-        missing_docs,
-        reason = "a text here would split the enum in the schema"
-    )]
+    #[expect(missing_docs, reason = "a text here would split the enum in the schema")]
     Instant,
-    #[expect(
-        missing_docs,
-        reason = "a text here would split the enum in the schema"
-    )]
+    #[expect(missing_docs, reason = "a text here would split the enum in the schema")]
     Copy,
 }
 
@@ -198,15 +183,9 @@ pub struct VerifySettings {
 #[derive(JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum VerifyMode {
     #[default]
-    #[expect(
-        missing_docs,
-        reason = "a text here would split the enum in the schema"
-    )]
+    #[expect(missing_docs, reason = "a text here would split the enum in the schema")]
     Full,
-    #[expect(
-        missing_docs,
-        reason = "a text here would split the enum in the schema"
-    )]
+    #[expect(missing_docs, reason = "a text here would split the enum in the schema")]
     Off,
 }
 
@@ -237,18 +216,13 @@ impl Default for CopySettings {
 
 impl Default for CutOverSettings {
     fn default() -> Self {
-        Self {
-            lock_budget: default_lock_budget(),
-            max_attempts: 0,
-        }
+        Self { lock_budget: default_lock_budget(), max_attempts: 0 }
     }
 }
 
 impl Default for OldTableSettings {
     fn default() -> Self {
-        Self {
-            retain: default_retain(),
-        }
+        Self { retain: default_retain() }
     }
 }
 

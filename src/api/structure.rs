@@ -64,13 +64,10 @@ fn object_faults(
     let mut found: Vec<Fault> = missing(schema, path, fields);
     for (name, value) in fields.iter().filter(|(_, value)| !value.is_null()) {
         let below = format!("{path}.{name}");
-        match (
-            schema["properties"].get(name),
-            schema.get("additionalProperties"),
-        ) {
+        match (schema["properties"].get(name), schema.get("additionalProperties")) {
             (Some(field), _) => found.extend(faults(field, &below, value)),
             (None, Some(values)) if values.is_object() => {
-                found.extend(faults(values, &below, value))
+                found.extend(faults(values, &below, value));
             }
             (None, _) => found.push(unknown(schema, path, name)),
         }
@@ -81,11 +78,7 @@ fn object_faults(
 }
 
 fn missing(schema: &Value, path: &str, fields: &serde_json::Map<String, Value>) -> Vec<Fault> {
-    let required = schema["required"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter_map(Value::as_str);
+    let required = schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str);
     required
         .filter(|name| fields.get(*name).is_none_or(Value::is_null))
         .map(|name| Fault {
@@ -94,21 +87,14 @@ fn missing(schema: &Value, path: &str, fields: &serde_json::Map<String, Value>) 
             remedy: schema["properties"][name]["description"]
                 .as_str()
                 .and_then(|text| text.split_inclusive('.').next())
-                .map_or_else(
-                    || "add it".to_owned(),
-                    |text| format!("add it: {}", trimmed(text)),
-                ),
+                .map_or_else(|| "add it".to_owned(), |text| format!("add it: {}", trimmed(text))),
         })
         .collect()
 }
 
 fn unknown(schema: &Value, path: &str, name: &str) -> Fault {
     let known = schema["properties"].as_object();
-    let known: Vec<&str> = known
-        .into_iter()
-        .flatten()
-        .map(|(name, _)| name.as_str())
-        .collect();
+    let known: Vec<&str> = known.into_iter().flatten().map(|(name, _)| name.as_str()).collect();
     Fault {
         field: format!("{path}.{}", shortened(name)),
         problem: "is not a field of this kind".to_owned(),
@@ -120,11 +106,7 @@ fn array_faults(schema: &Value, path: &str, items: &[Value]) -> Vec<Fault> {
     let limit = schema["maxItems"].as_u64().unwrap_or(u64::MAX);
     let mut found: Vec<Fault> = too_many(path, items.len(), limit).into_iter().collect();
     for (position, item) in items.iter().enumerate() {
-        found.extend(faults(
-            &schema["items"],
-            &format!("{path}[{position}]"),
-            item,
-        ));
+        found.extend(faults(&schema["items"], &format!("{path}[{position}]"), item));
     }
     found
 }
@@ -139,38 +121,20 @@ fn too_many(path: &str, count: usize, limit: u64) -> Option<Fault> {
 
 fn text_fault(schema: &Value, path: &str, text: &str) -> Option<Fault> {
     let length = u64::try_from(text.chars().count()).unwrap_or(u64::MAX);
-    let fault = |problem: String, remedy: String| {
-        Some(Fault {
-            field: path.to_owned(),
-            problem,
-            remedy,
-        })
-    };
+    let fault =
+        |problem: String, remedy: String| Some(Fault { field: path.to_owned(), problem, remedy });
     if let Some(limit) = schema["maxLength"].as_u64().filter(|limit| length > *limit) {
-        return fault(
-            format!("is longer than {limit} characters"),
-            "shorten it".to_owned(),
-        );
+        return fault(format!("is longer than {limit} characters"), "shorten it".to_owned());
     }
-    if schema["minLength"]
-        .as_u64()
-        .is_some_and(|limit| length < limit)
-    {
+    if schema["minLength"].as_u64().is_some_and(|limit| length < limit) {
         return fault("must not be empty".to_owned(), "fill it in".to_owned());
     }
-    let choices: Vec<&str> = schema["enum"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter_map(Value::as_str)
-        .collect();
+    let choices: Vec<&str> =
+        schema["enum"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
     if choices.is_empty() || choices.contains(&text) {
         return None;
     }
-    fault(
-        "is none of the allowed words".to_owned(),
-        format!("write one of {}", choices.join(", ")),
-    )
+    fault("is none of the allowed words".to_owned(), format!("write one of {}", choices.join(", ")))
 }
 
 fn number_fault(schema: &Value, path: &str, number: &serde_json::Number) -> Option<Fault> {

@@ -1,6 +1,9 @@
 //! `MigrationTarget`: where a server is, which Secret opens it and which databases may be changed.
 //! Written by administrators; a migration only names one.
 
+#![expect(unreachable_pub, reason = "the derive copies structs into functions")]
+#![expect(clippy::duplicated_attributes, reason = "printer columns share their types")]
+
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -18,17 +21,8 @@ use serde::{Deserialize, Serialize};
     doc = "A MySQL or MariaDB server whose tables may be changed by the SchemaMigrations of the same namespace.",
     printcolumn(name = "Host", type_ = "string", json_path = ".spec.host"),
     printcolumn(name = "Port", type_ = "integer", json_path = ".spec.port"),
-    printcolumn(
-        name = "TLS",
-        type_ = "string",
-        json_path = ".spec.tls.mode",
-        priority = 1
-    ),
-    printcolumn(
-        name = "Age",
-        type_ = "date",
-        json_path = ".metadata.creationTimestamp"
-    )
+    printcolumn(name = "TLS", type_ = "string", json_path = ".spec.tls.mode", priority = 1),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[serde(rename_all = "camelCase")]
 pub struct MigrationTargetSpec {
@@ -88,20 +82,11 @@ pub struct Tls {
 #[derive(JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum TlsMode {
     #[default]
-    #[expect(
-        missing_docs,
-        reason = "a text here would split the enum in the schema"
-    )]
+    #[expect(missing_docs, reason = "a text here would split the enum in the schema")]
     VerifyIdentity,
-    #[expect(
-        missing_docs,
-        reason = "a text here would split the enum in the schema"
-    )]
+    #[expect(missing_docs, reason = "a text here would split the enum in the schema")]
     Required,
-    #[expect(
-        missing_docs,
-        reason = "a text here would split the enum in the schema"
-    )]
+    #[expect(missing_docs, reason = "a text here would split the enum in the schema")]
     Disabled,
 }
 

@@ -169,11 +169,7 @@ impl fmt::Display for Reason {
 impl Violation {
     /// A violation with its three texts.
     pub fn new(reason: Reason, message: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self {
-            reason,
-            message: message.into(),
-            remedy: remedy.into(),
-        }
+        Self { reason, message: message.into(), remedy: remedy.into() }
     }
 }
 
@@ -186,10 +182,7 @@ pub fn target(document: &Value) -> Result<ValidTarget, Vec<Violation>> {
     let resource: MigrationTarget = typed(document, &TARGET_SCHEMA)?;
     let spec = resource.spec;
     let mut found = Violations::of("MigrationTarget");
-    let host_ok = spec
-        .host
-        .chars()
-        .all(|c| c.is_ascii_alphanumeric() || "._:-".contains(c));
+    let host_ok = spec.host.chars().all(|c| c.is_ascii_alphanumeric() || "._:-".contains(c));
     found.unless(
         host_ok,
         "spec.host",
@@ -264,11 +257,7 @@ pub fn pair(migration: &ValidMigration, target: &ValidTarget) -> Result<(), Viol
             "SchemaMigration spec.target is {asked:?}, but the MigrationTarget is called {:?}",
             target.name
         );
-        return Err(Violation::new(
-            Reason::TargetNotAllowed,
-            message,
-            "make both names the same",
-        ));
+        return Err(Violation::new(Reason::TargetNotAllowed, message, "make both names the same"));
     }
     if migration.namespace != target.namespace {
         let message = format!(
@@ -317,10 +306,7 @@ fn typed<T: DeserializeOwned>(document: &Value, schema: &Value) -> Result<T, Vec
     let kind = document["kind"].as_str().unwrap_or("document");
     let found = faults(schema, "", document);
     if !found.is_empty() {
-        return Err(found
-            .into_iter()
-            .map(|fault| from_fault(kind, fault))
-            .collect());
+        return Err(found.into_iter().map(|fault| from_fault(kind, fault)).collect());
     }
     let mut document = document.clone();
     drop_nulls(&mut document);
@@ -348,16 +334,8 @@ fn drop_nulls(value: &mut Value) {
 
 fn from_fault(kind: &str, fault: Fault) -> Violation {
     let field = fault.field.trim_start_matches('.');
-    let field = if field.is_empty() {
-        "the document"
-    } else {
-        field
-    };
-    Violation::new(
-        Reason::InvalidSpec,
-        format!("{kind} {field} {}", fault.problem),
-        fault.remedy,
-    )
+    let field = if field.is_empty() { "the document" } else { field };
+    Violation::new(Reason::InvalidSpec, format!("{kind} {field} {}", fault.problem), fault.remedy)
 }
 
 fn wishes(resource: &SchemaMigration, found: &mut Violations) -> Wishes {
@@ -365,11 +343,7 @@ fn wishes(resource: &SchemaMigration, found: &mut Violations) -> Wishes {
     let bounds = (Duration::from_millis(10), Duration::from_secs(10));
     let chunk_time = found.duration("spec.copy.chunkTime", &spec.copy.chunk_time, bounds);
     let bounds = (Duration::from_millis(100), Duration::from_secs(60));
-    let lock_budget = found.duration(
-        "spec.cutOver.lockBudget",
-        &spec.cut_over.lock_budget,
-        bounds,
-    );
+    let lock_budget = found.duration("spec.cutOver.lockBudget", &spec.cut_over.lock_budget, bounds);
     Wishes {
         control: control(resource),
         postpone_cut_over: spec.postpone_cut_over.unwrap_or(false),
@@ -384,11 +358,8 @@ fn wishes(resource: &SchemaMigration, found: &mut Violations) -> Wishes {
 
 fn control(resource: &SchemaMigration) -> Control {
     let spec = &resource.spec;
-    let asked = [
-        (spec.panic, Control::Panic),
-        (spec.abort, Control::Abort),
-        (spec.paused, Control::Pause),
-    ];
+    let asked =
+        [(spec.panic, Control::Panic), (spec.abort, Control::Abort), (spec.paused, Control::Pause)];
     let strongest = asked.into_iter().find(|(field, _)| *field == Some(true));
     strongest.map_or(Control::Run, |(_, control)| control)
 }
@@ -396,15 +367,9 @@ fn control(resource: &SchemaMigration) -> Control {
 fn start_settings(resource: &SchemaMigration, found: &mut Violations) -> StartSettings {
     let spec = &resource.spec;
     let bounds = (Duration::ZERO, Duration::from_hours(8760));
-    let renames: Vec<(String, String)> = spec
-        .renames
-        .clone()
-        .unwrap_or_default()
-        .into_iter()
-        .collect();
-    let fits = renames
-        .iter()
-        .all(|(old, _)| (1..=64).contains(&old.chars().count()));
+    let renames: Vec<(String, String)> =
+        spec.renames.clone().unwrap_or_default().into_iter().collect();
+    let fits = renames.iter().all(|(old, _)| (1..=64).contains(&old.chars().count()));
     found.unless(
         fits,
         "spec.renames",
@@ -435,17 +400,13 @@ struct Violations {
 
 impl Violations {
     fn of(kind: &'static str) -> Self {
-        Self {
-            kind,
-            found: Vec::new(),
-        }
+        Self { kind, found: Vec::new() }
     }
 
     fn unless(&mut self, holds: bool, field: &str, problem: &str, remedy: &str) {
         if !holds {
             let message = format!("{} {field} {problem}", self.kind);
-            self.found
-                .push(Violation::new(Reason::InvalidSpec, message, remedy));
+            self.found.push(Violation::new(Reason::InvalidSpec, message, remedy));
         }
     }
 
@@ -457,10 +418,7 @@ impl Violations {
             "must not be empty",
             "write what follows ALTER TABLE name",
         );
-        for (field, name) in [
-            ("spec.database", &spec.database),
-            ("spec.table", &spec.table),
-        ] {
+        for (field, name) in [("spec.database", &spec.database), ("spec.table", &spec.table)] {
             self.unless(
                 !name.ends_with(' '),
                 field,
@@ -469,13 +427,10 @@ impl Violations {
             );
         }
         if is_system(&spec.database) {
-            let message = format!(
-                "{} spec.database names a database of the server itself",
-                self.kind
-            );
+            let message =
+                format!("{} spec.database names a database of the server itself", self.kind);
             let remedy = "name a database of the application";
-            self.found
-                .push(Violation::new(Reason::NotAllowedSchema, message, remedy));
+            self.found.push(Violation::new(Reason::NotAllowedSchema, message, remedy));
         }
     }
 
@@ -493,10 +448,6 @@ impl Violations {
     }
 
     fn none<T>(self, value: T) -> Result<T, Vec<Violation>> {
-        if self.found.is_empty() {
-            Ok(value)
-        } else {
-            Err(self.found)
-        }
+        if self.found.is_empty() { Ok(value) } else { Err(self.found) }
     }
 }

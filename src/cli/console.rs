@@ -50,9 +50,7 @@ impl Console {
 
     /// Where log lines go.
     pub fn log_writer(&self) -> LogWriter {
-        LogWriter {
-            bars: self.bars.clone(),
-        }
+        LogWriter { bars: self.bars.clone() }
     }
 }
 

@@ -36,11 +36,7 @@ pub struct Seen {
 impl ControlFile {
     /// A file that was read as `text` and accepted as `manifest`.
     pub fn new(path: PathBuf, text: String, manifest: Manifest) -> Self {
-        Self {
-            path,
-            last: Ok(text),
-            accepted: manifest,
-        }
+        Self { path, last: Ok(text), accepted: manifest }
     }
 
     /// Sends the intent whenever the file asks for another one, and notes to the console. Never ends.
@@ -50,9 +46,7 @@ impl ControlFile {
             let Some(seen) = self.look().await else {
                 continue;
             };
-            seen.notes
-                .iter()
-                .for_each(|note| console.note(&format!("note: {note}")));
+            seen.notes.iter().for_each(|note| console.note(&format!("note: {note}")));
             if let Some(wanted) = seen.intent {
                 intent.send_if_modified(|current| replace(current, wanted));
             }
@@ -67,10 +61,7 @@ impl ControlFile {
         }
         let seen = match &now {
             Ok(text) => meaning(text, &self.accepted),
-            Err(_) => Seen {
-                intent: None,
-                notes: vec![unreadable(&self.path)],
-            },
+            Err(_) => Seen { intent: None, notes: vec![unreadable(&self.path)] },
         };
         self.last = now;
         Some(seen)
@@ -101,32 +92,18 @@ pub fn meaning(text: &str, accepted: &Manifest) -> Seen {
     match manifest::parse(text) {
         Ok(manifest) => {
             let notes = differences(&manifest, accepted);
-            Seen {
-                intent: Some(intent(&manifest.migration.wishes)),
-                notes,
-            }
+            Seen { intent: Some(intent(&manifest.migration.wishes)), notes }
         }
         Err(_) if manifest::asks_for_panic(text) => {
             let wishes = &accepted.migration.wishes;
-            let intent = Intent {
-                command: Command::Panic,
-                ..intent(wishes)
-            };
+            let intent = Intent { command: Command::Panic, ..intent(wishes) };
             let note = "the file is invalid, but it asks for panic, which is honoured".to_owned();
-            Seen {
-                intent: Some(intent),
-                notes: vec![note],
-            }
+            Seen { intent: Some(intent), notes: vec![note] }
         }
         Err(violations) => {
-            let cause = violations
-                .first()
-                .map_or("", |violation| violation.message.as_str());
+            let cause = violations.first().map_or("", |violation| violation.message.as_str());
             let note = format!("the file is invalid and the last valid one holds: {cause}");
-            Seen {
-                intent: None,
-                notes: vec![note],
-            }
+            Seen { intent: None, notes: vec![note] }
         }
     }
 }
@@ -161,13 +138,7 @@ fn differences(now: &Manifest, accepted: &Manifest) -> Vec<String> {
 }
 
 fn changed_identity(now: &ValidMigration, accepted: &ValidMigration) -> Vec<&'static str> {
-    let Identity {
-        target,
-        database,
-        table,
-        alter,
-        strategy,
-    } = &now.identity;
+    let Identity { target, database, table, alter, strategy } = &now.identity;
     let was = &accepted.identity;
     let fields = [
         ("metadata.name", now.name != accepted.name),
@@ -178,18 +149,11 @@ fn changed_identity(now: &ValidMigration, accepted: &ValidMigration) -> Vec<&'st
         ("spec.alter", *alter != was.alter),
         ("spec.strategy", *strategy != was.strategy),
     ];
-    fields
-        .into_iter()
-        .filter(|(_, changed)| *changed)
-        .map(|(name, _)| name)
-        .collect()
+    fields.into_iter().filter(|(_, changed)| *changed).map(|(name, _)| name).collect()
 }
 
 fn unreadable(path: &Path) -> String {
-    format!(
-        "{} cannot be read and its last content holds",
-        path.display()
-    )
+    format!("{} cannot be read and its last content holds", path.display())
 }
 
 #[cfg(test)]
@@ -221,11 +185,7 @@ mod tests {
         for (fields, command) in cases {
             let fields = fields.trim_matches(['{', '}']).replace(", ", "\n  ");
             let seen = meaning(&with(&fields), &accepted());
-            assert_eq!(
-                seen.intent.map(|intent| intent.command),
-                Some(command),
-                "{fields}"
-            );
+            assert_eq!(seen.intent.map(|intent| intent.command), Some(command), "{fields}");
             assert_eq!(seen.notes, Vec::<String>::new(), "{fields}");
         }
     }
@@ -242,11 +202,7 @@ mod tests {
     fn an_identity_does_not_change() {
         let text = SAMPLE.replace("  table: orders", "  table: invoices\n  paused: true");
         let seen = meaning(&text, &accepted());
-        assert!(
-            seen.notes[0].starts_with("spec.table cannot change"),
-            "{:?}",
-            seen.notes
-        );
+        assert!(seen.notes[0].starts_with("spec.table cannot change"), "{:?}", seen.notes);
         assert_eq!(seen.intent.unwrap().command, Command::Pause);
     }
 
@@ -267,19 +223,14 @@ mod tests {
         }
         let panicking = wrong.replace("  copy:\n", "  panic: true\n  copy:\n");
         for text in [panicking.clone(), format!("{panicking}\n---\n\"torn")] {
-            assert_eq!(
-                meaning(&text, &accepted()).intent.unwrap().command,
-                Command::Panic
-            );
+            assert_eq!(meaning(&text, &accepted()).intent.unwrap().command, Command::Panic);
         }
     }
 
     #[test]
     fn panic_is_not_taken_back() {
-        let mut current = Intent {
-            command: Command::Panic,
-            ..intent(&accepted().migration.wishes)
-        };
+        let mut current =
+            Intent { command: Command::Panic, ..intent(&accepted().migration.wishes) };
         assert!(!replace(&mut current, intent(&accepted().migration.wishes)));
         assert_eq!(current.command, Command::Panic);
     }

@@ -34,20 +34,14 @@ pub fn parse(text: &str) -> Result<Manifest, Vec<Violation>> {
     let (target, migration) = both(target, migration)?;
     validate::pair(&migration, &target).map_err(|violation| vec![violation])?;
     let credentials = find_secret(&documents, &target).map_err(|violation| vec![violation])?;
-    Ok(Manifest {
-        target,
-        migration,
-        credentials,
-    })
+    Ok(Manifest { target, migration, credentials })
 }
 
 /// Whether a file asks for panic, even if it is otherwise invalid or breaks off.
 pub fn asks_for_panic(text: &str) -> bool {
     let readable =
         serde_yaml::Deserializer::from_str(text).map_while(|it| Value::deserialize(it).ok());
-    readable
-        .into_iter()
-        .any(|document| validate::asks_for_panic(&document))
+    readable.into_iter().any(|document| validate::asks_for_panic(&document))
 }
 
 /// The documents that are not empty. Read as YAML first, because only that refuses a field that is
@@ -68,29 +62,18 @@ fn not_yaml(place: Option<serde_yaml::Location>) -> Violation {
         format!(" at line {}, column {}", place.line(), place.column())
     });
     let message = format!("the file is not valid YAML{place}");
-    invalid(
-        message,
-        "check the indentation, the quotes and that no field is given twice",
-    )
+    invalid(message, "check the indentation, the quotes and that no field is given twice")
 }
 
 fn refuse_foreign(documents: &[Value]) -> Result<(), Vec<Violation>> {
     let known = ["MigrationTarget", "SchemaMigration", "Secret"];
     let foreign = documents.iter().enumerate().filter(|(_, document)| {
-        !document["kind"]
-            .as_str()
-            .is_some_and(|kind| known.contains(&kind))
+        !document["kind"].as_str().is_some_and(|kind| known.contains(&kind))
     });
     let found: Vec<Violation> = foreign
         .map(|(position, _)| {
-            let message = format!(
-                "kind of document {} is none that belongs here",
-                position + 1
-            );
-            invalid(
-                message,
-                "keep one MigrationTarget, one SchemaMigration and at most one Secret",
-            )
+            let message = format!("kind of document {} is none that belongs here", position + 1);
+            invalid(message, "keep one MigrationTarget, one SchemaMigration and at most one Secret")
         })
         .collect();
     if found.is_empty() { Ok(()) } else { Err(found) }
@@ -107,18 +90,11 @@ fn only<'a>(documents: &'a [Value], kind: &str) -> Result<&'a Value, Vec<Violati
         (None, _) if kind == "MigrationTarget" => {
             let message = "the file holds no MigrationTarget";
             let remedy = "add the document that spec.target names, behind a line with ---";
-            Err(vec![Violation::new(
-                Reason::TargetNotAllowed,
-                message,
-                remedy,
-            )])
+            Err(vec![Violation::new(Reason::TargetNotAllowed, message, remedy)])
         }
         (None, _) => {
             let message = format!("the file holds no {kind}");
-            Err(vec![invalid(
-                message,
-                "add the document, behind a line with ---",
-            )])
+            Err(vec![invalid(message, "add the document, behind a line with ---")])
         }
     }
 }
@@ -138,9 +114,7 @@ fn find_secret(
     documents: &[Value],
     target: &ValidTarget,
 ) -> Result<Option<Credentials>, Violation> {
-    let mut secrets = documents
-        .iter()
-        .filter(|document| document["kind"] == "Secret");
+    let mut secrets = documents.iter().filter(|document| document["kind"] == "Secret");
     let Some(secret) = secrets.next() else {
         return Ok(None);
     };

@@ -45,18 +45,8 @@ const BAD_FIELDS: [Case<'_>; 45] = [
         "InvalidSpec",
         "SchemaMigration spec.copy.threads is 0, outside of 1 to 16",
     ),
-    (
-        "threads: 2",
-        "threads: -1",
-        "InvalidSpec",
-        "SchemaMigration spec.copy.threads is -1",
-    ),
-    (
-        "threads: 2",
-        "threads: 17",
-        "InvalidSpec",
-        "SchemaMigration spec.copy.threads is 17",
-    ),
+    ("threads: 2", "threads: -1", "InvalidSpec", "SchemaMigration spec.copy.threads is -1"),
+    ("threads: 2", "threads: 17", "InvalidSpec", "SchemaMigration spec.copy.threads is 17"),
     (
         "threads: 2",
         "threads: 2.5",
@@ -69,12 +59,7 @@ const BAD_FIELDS: [Case<'_>; 45] = [
         "InvalidSpec",
         "SchemaMigration spec.copy.threads is of type string",
     ),
-    (
-        "threads: 2",
-        "treads: 2",
-        "InvalidSpec",
-        "SchemaMigration spec.copy.treads is not a field",
-    ),
+    ("threads: 2", "treads: 2", "InvalidSpec", "SchemaMigration spec.copy.treads is not a field"),
     (
         "chunkTime: 500ms",
         "chunkTime: 500",
@@ -93,12 +78,7 @@ const BAD_FIELDS: [Case<'_>; 45] = [
         "InvalidSpec",
         "SchemaMigration spec.copy.chunkTime is not a duration between 10ms and 10s",
     ),
-    (
-        "chunkTime: 500ms",
-        "chunkTime: 11s",
-        "InvalidSpec",
-        "SchemaMigration spec.copy.chunkTime",
-    ),
+    ("chunkTime: 500ms", "chunkTime: 11s", "InvalidSpec", "SchemaMigration spec.copy.chunkTime"),
     (
         "maxRowsPerSecond: 0",
         "maxRowsPerSecond: -5",
@@ -111,18 +91,8 @@ const BAD_FIELDS: [Case<'_>; 45] = [
         "InvalidSpec",
         "SchemaMigration spec.copy.maxRowsPerSecond is",
     ),
-    (
-        "lockBudget: 1s",
-        "lockBudget: 0s",
-        "InvalidSpec",
-        "SchemaMigration spec.cutOver.lockBudget",
-    ),
-    (
-        "lockBudget: 1s",
-        "lockBudget: 2m",
-        "InvalidSpec",
-        "SchemaMigration spec.cutOver.lockBudget",
-    ),
+    ("lockBudget: 1s", "lockBudget: 0s", "InvalidSpec", "SchemaMigration spec.cutOver.lockBudget"),
+    ("lockBudget: 1s", "lockBudget: 2m", "InvalidSpec", "SchemaMigration spec.cutOver.lockBudget"),
     (
         "maxAttempts: 0",
         "maxAttempts: many",
@@ -135,30 +105,15 @@ const BAD_FIELDS: [Case<'_>; 45] = [
         "InvalidSpec",
         "SchemaMigration spec.verify.mode is none of the allowed words",
     ),
-    (
-        "mode: Full",
-        "mode: full",
-        "InvalidSpec",
-        "SchemaMigration spec.verify.mode is none",
-    ),
+    ("mode: Full", "mode: full", "InvalidSpec", "SchemaMigration spec.verify.mode is none"),
     (
         "retain: 48h",
         "retain: 2d",
         "InvalidSpec",
         "SchemaMigration spec.oldTable.retain is not a duration",
     ),
-    (
-        "retain: 48h",
-        "retain: 9000h",
-        "InvalidSpec",
-        "SchemaMigration spec.oldTable.retain",
-    ),
-    (
-        "strategy: Auto",
-        "strategy: Inplace",
-        "InvalidSpec",
-        "SchemaMigration spec.strategy is none",
-    ),
+    ("retain: 48h", "retain: 9000h", "InvalidSpec", "SchemaMigration spec.oldTable.retain"),
+    ("strategy: Auto", "strategy: Inplace", "InvalidSpec", "SchemaMigration spec.strategy is none"),
     (
         "  copy:\n",
         "  paused: yes please\n  copy:\n",
@@ -312,30 +267,15 @@ const BAD_FILES: [Case<'_>; 9] = [
         "TargetNotAllowed",
         "the file holds no MigrationTarget",
     ),
-    (
-        "  name: orders-add-note\n",
-        "",
-        "InvalidSpec",
-        "SchemaMigration metadata.name is missing",
-    ),
-    (
-        "spec:\n  # Fixed",
-        "specs:\n  # Fixed",
-        "InvalidSpec",
-        "SchemaMigration spec is missing",
-    ),
+    ("  name: orders-add-note\n", "", "InvalidSpec", "SchemaMigration metadata.name is missing"),
+    ("spec:\n  # Fixed", "specs:\n  # Fixed", "InvalidSpec", "SchemaMigration spec is missing"),
     (
         "strategy: Auto",
         "strategy: Auto\n  strategy: Copy",
         "InvalidSpec",
         "the file is not valid YAML",
     ),
-    (
-        "strategy: Auto",
-        "strategy: {",
-        "InvalidSpec",
-        "the file is not valid YAML",
-    ),
+    ("strategy: Auto", "strategy: {", "InvalidSpec", "the file is not valid YAML"),
 ];
 
 fn refused(text: &str) -> Vec<Violation> {
@@ -360,14 +300,8 @@ fn a_short_manifest_has_the_documented_defaults() {
     let start = SAMPLE.find("  copy:").unwrap();
     let end = SAMPLE.find("---\n").unwrap();
     let short = format!("{}{}", &SAMPLE[..start], &SAMPLE[end..]);
-    let short = parse(&short)
-        .map_err(|found| format!("{found:?}"))
-        .unwrap()
-        .migration;
-    let full = parse(SAMPLE)
-        .map_err(|found| format!("{found:?}"))
-        .unwrap()
-        .migration;
+    let short = parse(&short).map_err(|found| format!("{found:?}")).unwrap().migration;
+    let full = parse(SAMPLE).map_err(|found| format!("{found:?}")).unwrap().migration;
     assert_eq!(short, full);
 }
 
@@ -380,18 +314,9 @@ fn bad_manifests_are_refused_with_reason_cause_and_remedy() {
             violation.reason.as_str() == reason && violation.message.starts_with(message)
         });
         assert!(told, "{to}: {found:?}");
-        for Violation {
-            message, remedy, ..
-        } in found
-        {
-            assert!(
-                !remedy.is_empty() && message.len() + remedy.len() < 1024,
-                "{message}"
-            );
-            assert!(
-                !message.contains("hunter2") && !message.contains("replace-me"),
-                "{message}"
-            );
+        for Violation { message, remedy, .. } in found {
+            assert!(!remedy.is_empty() && message.len() + remedy.len() < 1024, "{message}");
+            assert!(!message.contains("hunter2") && !message.contains("replace-me"), "{message}");
         }
     }
 }
@@ -401,31 +326,19 @@ fn files_without_a_migration_are_refused() {
     for text in ["", "# nothing\n", "---\n---\n", "text", "[1, 2]"] {
         assert!(!refused(text).is_empty(), "{text:?}");
     }
-    assert_eq!(
-        refused(TARGET_SAMPLE)[0].message,
-        "the file holds no SchemaMigration"
-    );
+    assert_eq!(refused(TARGET_SAMPLE)[0].message, "the file holds no SchemaMigration");
 }
 
 #[test]
 fn an_alter_is_limited_in_length() {
     let long = format!("ADD COLUMN c int COMMENT '{}'", "x".repeat(65_536));
-    let text = SAMPLE.replace(
-        "ADD COLUMN note varchar(200) NULL, ADD INDEX (customer_id)",
-        &long,
-    );
-    assert!(
-        refused(&text)[0]
-            .message
-            .contains("longer than 65536 characters")
-    );
+    let text = SAMPLE.replace("ADD COLUMN note varchar(200) NULL, ADD INDEX (customer_id)", &long);
+    assert!(refused(&text)[0].message.contains("longer than 65536 characters"));
 }
 
 #[test]
 fn all_violations_are_told_at_once() {
-    let text = SAMPLE
-        .replace("threads: 2", "threads: 0")
-        .replace("host: orders", "hosts: orders");
+    let text = SAMPLE.replace("threads: 2", "threads: 0").replace("host: orders", "hosts: orders");
     let found = refused(&text);
     assert_eq!(found.len(), 3, "{found:?}");
 }
@@ -436,20 +349,11 @@ fn secrets_are_read_from_both_forms() {
         "stringData:\n  username: ghostship\n  password: replace-me",
         "data:\n  username: Z2hvc3RzaGlw\n  password: cMOkc3M=\n  ca.crt: UEVN",
     );
-    let account = parse(&encoded)
-        .map_err(|found| format!("{found:?}"))
-        .unwrap()
-        .credentials
-        .unwrap();
-    assert_eq!(
-        (account.username.as_str(), account.password.as_str()),
-        ("ghostship", "päss")
-    );
+    let account =
+        parse(&encoded).map_err(|found| format!("{found:?}")).unwrap().credentials.unwrap();
+    assert_eq!((account.username.as_str(), account.password.as_str()), ("ghostship", "päss"));
     assert_eq!(account.authorities.as_deref(), Some(b"PEM".as_slice()));
-    let half = SAMPLE.replace(
-        "  password: replace-me",
-        "  password: replace-me\n  tls.crt: x",
-    );
+    let half = SAMPLE.replace("  password: replace-me", "  password: replace-me\n  tls.crt: x");
     assert!(refused(&half)[0].message.ends_with("has no key tls.key"));
 }
 

@@ -52,20 +52,12 @@ pub async fn execute(arguments: PlanArguments, console: &Console) -> Exit {
 }
 
 fn show(console: &Console, output: Output, report: &PlanReport) -> Exit {
-    let colour = if console.prints_on_terminal() {
-        Colour::Ansi
-    } else {
-        Colour::Plain
-    };
+    let colour = if console.prints_on_terminal() { Colour::Ansi } else { Colour::Plain };
     match output {
         Output::Text => console.print(&text(report, colour)),
         Output::Json => console.print(&object(report).to_string()),
     }
-    if report.refusals.is_empty() {
-        Exit::Done
-    } else {
-        Exit::Refused
-    }
+    if report.refusals.is_empty() { Exit::Done } else { Exit::Refused }
 }
 
 fn object(report: &PlanReport) -> Value {
@@ -89,22 +81,13 @@ fn object(report: &PlanReport) -> Value {
 
 fn text(report: &PlanReport, colour: Colour) -> String {
     let mut text = format!("{}: {}", report.source, headline(&report.strategy));
-    let size = format!(
-        "~{} rows, {}",
-        grouped(report.estimated_rows),
-        bytes(report.size_bytes)
-    );
+    let size = format!("~{} rows, {}", grouped(report.estimated_rows), bytes(report.size_bytes));
     let lines = [
         ("size", size),
         ("key", report.key.clone()),
         ("helper tables", report.helpers.join(", ")),
         ("disk needed", copying(report, || bytes(report.size_bytes))),
-        (
-            "time",
-            copying(report, || {
-                report.estimated_time.map(spoken).unwrap_or_default()
-            }),
-        ),
+        ("time", copying(report, || report.estimated_time.map(spoken).unwrap_or_default())),
     ];
     for (label, value) in lines.iter().filter(|(_, value)| !value.is_empty()) {
         let _written = write!(text, "\n  {label:14} {value}");
@@ -130,18 +113,11 @@ fn headline(strategy: &str) -> &str {
 }
 
 fn copying(report: &PlanReport, value: impl Fn() -> String) -> String {
-    if report.strategy == "Copy" {
-        value()
-    } else {
-        String::new()
-    }
+    if report.strategy == "Copy" { value() } else { String::new() }
 }
 
 fn diff(report: &PlanReport, colour: Colour) -> String {
-    let (before, after) = (
-        report.definition_before.as_str(),
-        report.definition_after.as_str(),
-    );
+    let (before, after) = (report.definition_before.as_str(), report.definition_after.as_str());
     if after.is_empty() {
         return "the new definition is not known\n".to_owned();
     }
@@ -239,12 +215,7 @@ mod tests {
 
     #[test]
     fn sizes_are_readable() {
-        let cases = [
-            (0, "0 bytes"),
-            (1023, "1023 bytes"),
-            (1536, "1.5 KiB"),
-            (5 << 20, "5.0 MiB"),
-        ];
+        let cases = [(0, "0 bytes"), (1023, "1023 bytes"), (1536, "1.5 KiB"), (5 << 20, "5.0 MiB")];
         for (count, text) in cases {
             assert_eq!(bytes(count), text);
         }

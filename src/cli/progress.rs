@@ -50,11 +50,7 @@ impl Display {
                     Err(_) => pending().await,
                 },
             };
-            let now = if ticked {
-                now
-            } else {
-                progress.borrow().clone()
-            };
+            let now = if ticked { now } else { progress.borrow().clone() };
             if ticked || shown != Some(now.phase) {
                 self.show(console, &now);
                 shown = Some(now.phase);
@@ -136,17 +132,11 @@ fn details(progress: &Progress) -> String {
 }
 
 fn copy_parts(progress: &Progress) -> Vec<String> {
-    let rows = format!(
-        "{} of ~{} rows",
-        grouped(progress.rows_copied),
-        grouped(progress.rows_estimated)
-    );
+    let rows =
+        format!("{} of ~{} rows", grouped(progress.rows_copied), grouped(progress.rows_estimated));
     let rate = format!("{} rows/s", grouped(whole(progress.rows_per_second)));
     let eta = progress.eta.map(|eta| format!("{} left", spoken(eta)));
-    [format!("{:.1}%", progress.percent), rows, rate]
-        .into_iter()
-        .chain(eta)
-        .collect()
+    [format!("{:.1}%", progress.percent), rows, rate].into_iter().chain(eta).collect()
 }
 
 fn stream_parts(progress: &Progress) -> Vec<String> {
@@ -155,9 +145,7 @@ fn stream_parts(progress: &Progress) -> Vec<String> {
         let (applied, backlog) = (grouped(progress.keys_applied), grouped(progress.backlog));
         parts.push(format!("{applied} keys applied, {backlog} waiting"));
     }
-    let lag = progress
-        .stream_lag
-        .filter(|lag| *lag >= Duration::from_secs(1));
+    let lag = progress.stream_lag.filter(|lag| *lag >= Duration::from_secs(1));
     parts.extend(lag.map(|lag| format!("stream {:.1} s behind", lag.as_secs_f64())));
     parts
 }
@@ -180,7 +168,7 @@ pub(super) fn grouped(count: u64) -> String {
     let digits = count.to_string();
     let mut text = String::with_capacity(digits.len() * 4 / 3);
     for (position, digit) in digits.chars().enumerate() {
-        if position > 0 && (digits.len() - position) % 3 == 0 {
+        if position > 0 && (digits.len() - position).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);
@@ -249,10 +237,7 @@ mod tests {
             ..copying()
         };
         let text = details(&waiting);
-        assert!(
-            text.ends_with("waiting: postponed  cut-over attempt 2: budget spent"),
-            "{text}"
-        );
+        assert!(text.ends_with("waiting: postponed  cut-over attempt 2: budget spent"), "{text}");
         assert_eq!(thousandths(&waiting), 1000);
     }
 
@@ -267,21 +252,11 @@ mod tests {
 
     #[test]
     fn counts_and_times_are_readable() {
-        let counts = [
-            (0, "0"),
-            (999, "999"),
-            (1000, "1,000"),
-            (1_234_567, "1,234,567"),
-        ];
+        let counts = [(0, "0"), (999, "999"), (1000, "1,000"), (1_234_567, "1,234,567")];
         for (count, text) in counts {
             assert_eq!(grouped(count), text);
         }
-        let times = [
-            (0, "0 ms"),
-            (5000, "5 s"),
-            (61_000, "1 min 1 s"),
-            (7_260_000, "2 h 1 min"),
-        ];
+        let times = [(0, "0 ms"), (5000, "5 s"), (61_000, "1 min 1 s"), (7_260_000, "2 h 1 min")];
         for (millis, text) in times {
             assert_eq!(spoken(Duration::from_millis(millis)), text);
         }

@@ -56,11 +56,8 @@ fn completed(report: &Report, table: &str, verify: VerifyMode) -> String {
         grouped(report.rows_copied),
         grouped(report.keys_applied)
     );
-    let lock = format!(
-        "{:.0} ms, {} attempts",
-        report.lock_seconds * 1000.0,
-        report.cut_over_attempts
-    );
+    let lock =
+        format!("{:.0} ms, {} attempts", report.lock_seconds * 1000.0, report.cut_over_attempts);
     let lines = [
         ("rows", rows),
         ("verified", verified(report, verify)),
@@ -97,9 +94,8 @@ fn old_table(report: &Report) -> String {
 
 fn phases(report: &Report) -> String {
     let phases = report.phase_seconds.iter();
-    let phases: Vec<String> = phases
-        .map(|(phase, seconds)| format!("{phase} {}", spoken_seconds(*seconds)))
-        .collect();
+    let phases: Vec<String> =
+        phases.map(|(phase, seconds)| format!("{phase} {}", spoken_seconds(*seconds))).collect();
     phases.join(", ")
 }
 
@@ -129,11 +125,7 @@ mod tests {
 
     #[test]
     fn a_completed_run_tells_its_figures() {
-        let text = text(
-            &Outcome::Completed(report()),
-            "shop.orders",
-            VerifyMode::Full,
-        );
+        let text = text(&Outcome::Completed(report()), "shop.orders", VerifyMode::Full);
         let expected = [
             "shop.orders: changed in 12 s",
             "2,000,000 copied, 3,100 keys applied",
@@ -149,11 +141,7 @@ mod tests {
 
     #[test]
     fn a_run_without_verification_says_so() {
-        let text = text(
-            &Outcome::Completed(report()),
-            "shop.orders",
-            VerifyMode::Off,
-        );
+        let text = text(&Outcome::Completed(report()), "shop.orders", VerifyMode::Off);
         assert!(text.contains("NOT VERIFIED"), "{text}");
     }
 
@@ -169,10 +157,7 @@ mod tests {
         ];
         for (outcome, name) in cases {
             let object = object(&outcome);
-            assert_eq!(
-                (&object["type"], &object["outcome"]),
-                (&json!("outcome"), &json!(name))
-            );
+            assert_eq!((&object["type"], &object["outcome"]), (&json!("outcome"), &json!(name)));
         }
     }
 }

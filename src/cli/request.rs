@@ -26,17 +26,10 @@ pub struct Origin {
 ///
 /// `CredentialsUnavailable` when neither the file nor the command line says where the account is.
 pub fn request(manifest: Manifest, origin: Origin) -> Result<Request, Violation> {
-    let Manifest {
-        target,
-        migration,
-        credentials,
-    } = manifest;
+    let Manifest { target, migration, credentials } = manifest;
     let name = format!("{}/{}", migration.namespace, migration.name);
     let inline = credentials.map(CredentialSource::Inline);
-    let credentials = origin
-        .credentials
-        .map(CredentialSource::Directory)
-        .or(inline);
+    let credentials = origin.credentials.map(CredentialSource::Directory).or(inline);
     let credentials = credentials.ok_or_else(|| no_credentials(&target.secret))?;
     Ok(Request {
         connect: ConnectOptions {

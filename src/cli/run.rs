@@ -54,11 +54,7 @@ pub async fn execute(arguments: RunArguments, console: &Console) -> Exit {
 pub(super) async fn load(source: &Source) -> Result<Loaded, Vec<Violation>> {
     let text = control_file::read(&source.file).await.map_err(|error| {
         let message = format!("the file {} cannot be read: {error}", source.file.display());
-        vec![Violation::new(
-            Reason::InvalidSpec,
-            message,
-            "name a file of YAML documents",
-        )]
+        vec![Violation::new(Reason::InvalidSpec, message, "name a file of YAML documents")]
     })?;
     let manifest = manifest::parse(&text)?;
     let origin = Origin {
@@ -67,14 +63,8 @@ pub(super) async fn load(source: &Source) -> Result<Loaded, Vec<Violation>> {
     };
     let request =
         request::request(manifest.clone(), origin).map_err(|violation| vec![violation])?;
-    check_account(&request.connect.credentials)
-        .await
-        .map_err(|violation| vec![violation])?;
-    Ok(Loaded {
-        request,
-        manifest,
-        text,
-    })
+    check_account(&request.connect.credentials).await.map_err(|violation| vec![violation])?;
+    Ok(Loaded { request, manifest, text })
 }
 
 async fn check_account(credentials: &CredentialSource) -> Result<(), Violation> {
@@ -82,11 +72,7 @@ async fn check_account(credentials: &CredentialSource) -> Result<(), Violation> 
         return Ok(());
     };
     let remedy = "mount the Secret there: the files username and password are needed";
-    Err(Violation::new(
-        Reason::CredentialsUnavailable,
-        error.to_string(),
-        remedy,
-    ))
+    Err(Violation::new(Reason::CredentialsUnavailable, error.to_string(), remedy))
 }
 
 async fn run(
@@ -95,11 +81,7 @@ async fn run(
     loaded: Loaded,
     mut signals: Signals,
 ) -> Exit {
-    let Loaded {
-        request,
-        manifest,
-        text,
-    } = loaded;
+    let Loaded { request, manifest, text } = loaded;
     let (table, verify) = (request.table.to_string(), request.verify);
     let (intent, wishes) = watch::channel::<Intent>(request::intent(&manifest.migration.wishes));
     let (sender, progress) = watch::channel(engine::blank_progress());
