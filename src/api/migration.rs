@@ -1,6 +1,9 @@
 //! `SchemaMigration`: one change of one table. Identity fields never change; control fields have no
 //! default, so that a tool that reverts to what Git holds changes nothing by accident; tuning is hot.
 
+#![expect(unreachable_pub, reason = "the derive copies structs into functions")]
+#![expect(clippy::duplicated_attributes, reason = "printer columns share their types")]
+
 use std::collections::BTreeMap;
 
 use kube::{CustomResource, KubeSchema};
@@ -190,8 +193,8 @@ pub enum VerifyMode {
 #[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct OldTableSettings {
-    /// How long it is kept after the cut-over, at most 8760h; `0s` drops it at once. Read when the
-    /// run starts.
+    /// How long it is kept after the cut-over, at most 8760h; `0s` drops it at once. The first run on
+    /// the table after that time drops it. Read when the run starts.
     #[schemars(length(max = 64), regex(pattern = crate::api::duration::PATTERN))]
     #[x_kube(
         validation = Rule::new("duration(self) <= duration('8760h')")

@@ -67,7 +67,7 @@ fn object_faults(
         match (schema["properties"].get(name), schema.get("additionalProperties")) {
             (Some(field), _) => found.extend(faults(field, &below, value)),
             (None, Some(values)) if values.is_object() => {
-                found.extend(faults(values, &below, value))
+                found.extend(faults(values, &below, value));
             }
             (None, _) => found.push(unknown(schema, path, name)),
         }

@@ -1,6 +1,9 @@
 //! `MigrationTarget`: where a server is, which Secret opens it and which databases may be changed.
 //! Written by administrators; a migration only names one.
 
+#![expect(unreachable_pub, reason = "the derive copies structs into functions")]
+#![expect(clippy::duplicated_attributes, reason = "printer columns share their types")]
+
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -141,6 +141,14 @@ pub enum Control {
 }
 
 impl Reason {
+    /// All of them.
+    pub const ALL: [Self; 4] = [
+        Self::InvalidSpec,
+        Self::NotAllowedSchema,
+        Self::TargetNotAllowed,
+        Self::CredentialsUnavailable,
+    ];
+
     /// The stable word.
     pub fn as_str(self) -> &'static str {
         match self {

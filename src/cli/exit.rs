@@ -59,9 +59,10 @@ impl Exit {
 
     /// The end of a run that failed in a phase.
     pub fn of_failure(failure: &Failure, phase: PhaseKind) -> Self {
-        match failure.reason {
-            Reason::OutcomeUnknown => Self::OutcomeUnknown,
-            _ if failure.refused || phase == PhaseKind::Preflight => Self::Refused,
+        match (failure.reason, phase) {
+            (Reason::OutcomeUnknown, _) => Self::OutcomeUnknown,
+            (_, PhaseKind::Preflight) => Self::Refused,
+            _ if failure.refused => Self::Refused,
             _ => Self::Failed,
         }
     }
@@ -77,15 +78,9 @@ impl From<Exit> for ExitCode {
 mod tests {
     use super::*;
 
-    fn failure(reason: Reason) -> Failure {
-        Failure {
-            reason,
-            message: String::new(),
-            remedy: String::new(),
-            kept: String::new(),
-            refused: false,
-            others: Vec::new(),
-        }
+    fn failure(reason: Reason, refused: bool) -> Failure {
+        let (message, remedy, kept) = (String::new(), String::new(), String::new());
+        Failure { reason, message, remedy, kept, refused, others: Vec::new() }
     }
 
     #[test]
@@ -107,14 +102,16 @@ mod tests {
     #[test]
     fn failures_have_their_documented_codes() {
         let cases = [
-            (Reason::ForeignKeys, PhaseKind::Preflight, 3),
-            (Reason::Unreachable, PhaseKind::Preflight, 3),
-            (Reason::DuplicateKey, PhaseKind::RowCopy, 1),
-            (Reason::OutcomeUnknown, PhaseKind::CutOver, 7),
-            (Reason::OutcomeUnknown, PhaseKind::Preflight, 7),
+            (Reason::ForeignKeys, true, PhaseKind::Preflight, 3),
+            (Reason::AuthFailed, false, PhaseKind::Preflight, 3),
+            (Reason::AlterRejected, true, PhaseKind::Prepare, 3),
+            (Reason::DuplicateKey, false, PhaseKind::RowCopy, 1),
+            (Reason::OutcomeUnknown, false, PhaseKind::CutOver, 7),
+            (Reason::OutcomeUnknown, false, PhaseKind::Preflight, 7),
         ];
-        for (reason, phase, code) in cases {
-            assert_eq!(Exit::of_failure(&failure(reason), phase).code(), code, "{reason}");
+        for (reason, refused, phase, code) in cases {
+            let exit = Exit::of_failure(&failure(reason, refused), phase);
+            assert_eq!(exit.code(), code, "{reason}");
         }
     }
 }

@@ -98,7 +98,8 @@ fn text(report: &PlanReport, colour: Colour) -> String {
         let _written = write!(text, "\nwarning: {warning}");
     }
     for (reason, message, remedy) in &report.refusals {
-        let _written = write!(text, "\nrefused: {message}\n  reason: {reason}\n  remedy: {remedy}");
+        let paragraph = failure::paragraph("refused", message, reason, remedy);
+        let _written = write!(text, "\n{paragraph}");
     }
     text
 }
@@ -116,14 +117,15 @@ fn copying(report: &PlanReport, value: impl Fn() -> String) -> String {
 }
 
 fn diff(report: &PlanReport, colour: Colour) -> String {
-    let (before, after) = (report.definition_before.as_str(), report.definition_after.as_str());
+    let before = without_counter(&report.definition_before);
+    let after = without_counter(&report.definition_after);
     if after.is_empty() {
         return "the new definition is not known\n".to_owned();
     }
     if before == after {
         return "the definition stays the same: the table would only be rebuilt\n".to_owned();
     }
-    let diff = TextDiff::from_lines(before, after);
+    let diff = TextDiff::from_lines(&before, &after);
     let mut text = "--- now\n+++ after\n".to_owned();
     for change in diff.iter_all_changes() {
         let line = change.value().trim_end_matches('\n');
@@ -138,6 +140,15 @@ fn diff(report: &PlanReport, colour: Colour) -> String {
         };
     }
     text
+}
+
+/// The next AUTO_INCREMENT value moves by itself and is carried over: it is no change. Only the options
+/// behind the last parenthesis are looked at.
+fn without_counter(definition: &str) -> String {
+    let options = definition.rfind("\n)").unwrap_or(definition.len());
+    let (columns, options) = definition.split_at(options);
+    let words = options.split(' ').filter(|word| !word.starts_with("AUTO_INCREMENT="));
+    format!("{columns}{}", words.collect::<Vec<_>>().join(" "))
 }
 
 fn bytes(count: u64) -> String {
@@ -210,6 +221,16 @@ mod tests {
         assert_eq!(object["table"], "shop.orders");
         assert_eq!(object["refusals"][0]["reason"], "Triggers");
         assert_eq!(object["estimatedSeconds"], 90.0);
+    }
+
+    #[test]
+    fn the_counter_is_no_difference() {
+        let definition =
+            "CREATE TABLE `t` (\n  `a` int COMMENT ' AUTO_INCREMENT=1'\n) ENGINE=InnoDB";
+        let counted =
+            definition.replace("ENGINE=InnoDB", "ENGINE=InnoDB AUTO_INCREMENT=7 COMMENT='x'");
+        let expected = definition.replace("ENGINE=InnoDB", "ENGINE=InnoDB COMMENT='x'");
+        assert_eq!(without_counter(&counted), expected);
     }
 
     #[test]

@@ -57,7 +57,7 @@ fn completed(report: &Report, table: &str, verify: VerifyMode) -> String {
         grouped(report.keys_applied)
     );
     let lock =
-        format!("{:.0} ms, {} attempts", report.lock_seconds * 1000.0, report.cut_over_attempts);
+        format!("{:.0} ms, attempts: {}", report.lock_seconds * 1000.0, report.cut_over_attempts);
     let lines = [
         ("rows", rows),
         ("verified", verified(report, verify)),
@@ -85,7 +85,7 @@ fn verified(report: &Report, verify: VerifyMode) -> String {
 fn old_table(report: &Report) -> String {
     match (&report.old_table, &report.old_table_expires) {
         (Some(table), Some(expires)) => format!(
-            "{table}, kept until {expires} UTC; nothing drops it by itself: drop it after that"
+            "{table}, kept until {expires} UTC; the first run on this table after that drops it"
         ),
         (Some(table), None) => format!("{table}, kept"),
         (None, _) => "dropped".to_owned(),
@@ -130,7 +130,7 @@ mod tests {
             "shop.orders: changed in 12 s",
             "2,000,000 copied, 3,100 keys applied",
             "2,000,000 rows compared, 0 repaired",
-            "83 ms, 1 attempts",
+            "83 ms, attempts: 1",
             "shop.orders_del, kept until 2026-01-02 03:04:05 UTC",
             "RowCopy 9 s",
         ];

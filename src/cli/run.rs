@@ -1,7 +1,5 @@
 //! `ghostship run`: manifests in, a changed table out, with the file as control panel meanwhile.
 
-use std::time::SystemTime;
-
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -17,7 +15,6 @@ use crate::args::{Output, RunArguments, Source};
 use crate::engine::intent::Intent;
 use crate::engine::outcome::Outcome;
 use crate::engine::phase::PhaseKind;
-use crate::engine::progress::Progress;
 use crate::engine::request::{Request, VerifyMode};
 use crate::engine::{self, Failure};
 use crate::mysql::connect::CredentialSource;
@@ -87,7 +84,7 @@ async fn run(
     let Loaded { request, manifest, text } = loaded;
     let (table, verify) = (request.table.to_string(), request.verify);
     let (intent, wishes) = watch::channel::<Intent>(request::intent(&manifest.migration.wishes));
-    let (sender, progress) = watch::channel(beginning());
+    let (sender, progress) = watch::channel(engine::blank_progress());
     let stop = CancellationToken::new();
     let control = ControlFile::new(arguments.source.file, text, manifest);
     let display = Display::choose(console, arguments.output, arguments.quiet);
@@ -122,25 +119,4 @@ fn show(
 fn show_failure(console: &Console, output: Output, failed: &Failure, phase: PhaseKind) -> Exit {
     failure::show(console, output, failed);
     Exit::of_failure(failed, phase)
-}
-
-fn beginning() -> Progress {
-    Progress {
-        phase: PhaseKind::Preflight,
-        rows_copied: 0,
-        rows_estimated: 0,
-        percent: 0.0,
-        rows_per_second: 0.0,
-        keys_applied: 0,
-        backlog: 0,
-        stream_lag: None,
-        eta: None,
-        verified_percent: 0.0,
-        rows_repaired: 0,
-        throttled: Vec::new(),
-        waiting_for: String::new(),
-        cut_over_attempts: 0,
-        last_cut_over_error: String::new(),
-        started_at: SystemTime::now(),
-    }
 }
