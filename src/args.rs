@@ -8,9 +8,9 @@ use clap_complete::Shell;
 
 const EXAMPLES: &str = "\
 Examples:
-  ghostship plan migration.yaml            what would happen, how long, what is in the way
-  ghostship run migration.yaml             change the table
-  ghostship run -o json migration.yaml     the same, one JSON object per line
+  ghostship plan -f migration.yaml            what would happen, how long, what is in the way
+  ghostship run -f migration.yaml             change the table
+  ghostship run -o json -f migration.yaml     the same, one JSON object per line
   ghostship crds | kubectl apply -f -      install the kinds
 
 Start with `ghostship plan`: it changes nothing.";
@@ -42,17 +42,17 @@ Exit codes:
   130  ended at once by a second signal; the same command continues
 
 Examples:
-  ghostship run migration.yaml
-  ghostship run --credentials /run/secrets/orders-db migration.yaml
-  ghostship run -o json migration.yaml | jq -r 'select(.type == \"progress\").percent'";
+  ghostship run -f migration.yaml
+  ghostship run --credentials /run/secrets/orders-db -f migration.yaml
+  ghostship run -o json -f migration.yaml | jq -r 'select(.type == \"progress\").percent'";
 
 const PLAN_HELP: &str = "\
 Nothing is kept on the server. Exit codes: 0 nothing is in the way, 2 wrong usage or an invalid
 manifest, 3 refused, 4 interrupted.
 
 Examples:
-  ghostship plan migration.yaml
-  ghostship plan -o json migration.yaml | jq .refusals";
+  ghostship plan -f migration.yaml
+  ghostship plan -o json -f migration.yaml | jq .refusals";
 
 const COMPLETION_HELP: &str = "\
 Examples:
@@ -123,7 +123,7 @@ pub struct PlanArguments {
 #[derive(Debug, Args)]
 pub struct Source {
     /// File with a MigrationTarget, a SchemaMigration and perhaps a Secret.
-    #[arg(value_name = "FILE")]
+    #[arg(short, long, value_name = "FILE")]
     pub file: PathBuf,
     /// Directory with the files `username` and `password`, and perhaps `ca.crt`, `tls.crt` and
     /// `tls.key`; read anew for every connection. Wins over a Secret in FILE.
@@ -182,7 +182,7 @@ mod tests {
 
     #[test]
     fn a_run_is_understood() {
-        let typed = ["ghostship", "run", "-o", "json", "-q", "--credentials", "/c", "m.yaml"];
+        let typed = ["ghostship", "run", "-o", "json", "-q", "--credentials", "/c", "-f", "m.yaml"];
         let arguments = Arguments::try_parse_from(typed).unwrap();
         let Command::Run(run) = arguments.command else { panic!("not a run") };
         assert_eq!((run.output, run.quiet), (Output::Json, true));

@@ -13,12 +13,24 @@ use ghostship::telemetry;
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let console = Console::new();
+    #[cfg(feature = "failpoints")]
+    arm_failpoints();
     let writer = console.clone();
     if let Err(error) = telemetry::start(&arguments.logging, move || writer.log_writer()) {
         console.note(&format!("error: {error}"));
         return Exit::Usage.into();
     }
     execute(arguments.command, &console).into()
+}
+
+/// A misspelled failpoint must not let a test pass.
+#[cfg(feature = "failpoints")]
+fn arm_failpoints() {
+    #[expect(clippy::disallowed_methods, reason = "the edge of the process")]
+    let points = std::env::var("GHOSTSHIP_FAILPOINTS").unwrap_or_default();
+    if ghostship::failpoint::arm(&points).is_err() {
+        std::process::abort();
+    }
 }
 
 fn execute(command: Command, console: &Console) -> Exit {

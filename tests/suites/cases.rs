@@ -44,10 +44,9 @@ fn of_case(path: &PathBuf) -> Vec<Trial> {
     };
     let trial = |flavour: &Flavour| {
         let (case, flavour) = (Arc::clone(&case), *flavour);
-        super::trial(
-            format!("cases::{}::{}", flavour.as_str(), case.name),
-            move || run(case, flavour),
-        )
+        super::trial(format!("cases::{}::{}", flavour.as_str(), case.name), move || {
+            run(case, flavour)
+        })
     };
     case.servers.iter().map(trial).collect()
 }
@@ -59,12 +58,8 @@ async fn run(case: Arc<Case>, flavour: Flavour) -> Result<()> {
     case.lay_out(&mut client).await?;
     client.close().await?;
     let directory = tempfile::tempdir()?;
-    let mut manifest = Manifest::write(
-        directory.path(),
-        server,
-        &database,
-        (&case.table, &case.alter),
-    )?;
+    let mut manifest =
+        Manifest::write(directory.path(), server, &database, (&case.table, &case.alter))?;
     apply_settings(&mut manifest, &case)?;
     let ended = match &case.expect {
         Expect::Completed => completed(&case, &database, &mut manifest).await,
@@ -79,18 +74,10 @@ async fn run(case: Arc<Case>, flavour: Flavour) -> Result<()> {
 }
 
 fn apply_settings(manifest: &mut Manifest, case: &Case) -> Result<()> {
-    let rate = case
-        .setting("rows_per_second")
-        .map_or(Ok(ROWS_PER_SECOND), str::parse)?;
+    let rate = case.setting("rows_per_second").map_or(Ok(ROWS_PER_SECOND), str::parse)?;
     manifest.set(&[
-        (
-            "/strategy",
-            json!(case.setting("strategy").unwrap_or("Copy")),
-        ),
-        (
-            "/copy",
-            json!({"threads": 2, "chunkTime": "20ms", "maxRowsPerSecond": rate}),
-        ),
+        ("/strategy", json!(case.setting("strategy").unwrap_or("Copy"))),
+        ("/copy", json!({"threads": 2, "chunkTime": "20ms", "maxRowsPerSecond": rate})),
     ])?;
     if let Some(database) = case.setting("database") {
         manifest.set(&[("/database", json!(database))])?;
@@ -103,9 +90,7 @@ fn apply_settings(manifest: &mut Manifest, case: &Case) -> Result<()> {
         manifest.set(&[("/acceptLossy", json!(true))])?;
     }
     for rename in case.setting_values("renames") {
-        let (from, to) = rename
-            .split_once("->")
-            .context("renames are written `from->to`")?;
+        let (from, to) = rename.split_once("->").context("renames are written `from->to`")?;
         manifest.set(&[(&format!("/renames/{}", from.trim()), json!(to.trim()))])?;
     }
     Ok(())
@@ -123,18 +108,11 @@ async fn completed(case: &Arc<Case>, database: &Database, manifest: &mut Manifes
     let old = leftovers::expect_old_table(database, &tables).await?;
     twin.expect_old(database, case, &old).await?;
     if let Some(mut writers) = writers.take() {
-        writers
-            .wait_for_more(ENTRIES_AFTER_SWAP, SWAPPED)
-            .await
-            .context("after the swap")?;
+        writers.wait_for_more(ENTRIES_AFTER_SWAP, SWAPPED).await.context("after the swap")?;
         writers.stop().await.context("after the swap")?;
-        run_each_once(database, case, seed)
-            .await
-            .context("the workload after the swap")?;
+        run_each_once(database, case, seed).await.context("the workload after the swap")?;
     }
-    twin.expect_old(database, case, &old)
-        .await
-        .context("after further writes to the new table")
+    twin.expect_old(database, case, &old).await.context("after further writes to the new table")
 }
 
 async fn migrate(
@@ -188,14 +166,8 @@ async fn refused(
 
 fn expect_words(ended: &Ended, reason: &str, message: &str) -> Result<()> {
     let words = ended.words();
-    ensure!(
-        ended.code.is_some_and(|code| code != 0),
-        "the run was not refused\n{words}"
-    );
-    ensure!(
-        words.contains(reason),
-        "the reason is not {reason}\n{words}"
-    );
+    ensure!(ended.code.is_some_and(|code| code != 0), "the run was not refused\n{words}");
+    ensure!(words.contains(reason), "the reason is not {reason}\n{words}");
     let said = words.to_lowercase().contains(&message.to_lowercase());
     ensure!(said, "the words do not name {message:?}\n{words}");
     Ok(())

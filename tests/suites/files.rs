@@ -19,11 +19,7 @@ pub fn trials() -> Vec<Trial> {
     paths
         .into_iter()
         .map(|path| {
-            let name = path
-                .file_name()
-                .unwrap_or_default()
-                .to_string_lossy()
-                .into_owned();
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
             super::trial(format!("files::{name}"), move || check(path))
         })
         .collect()
@@ -37,9 +33,7 @@ async fn check(path: impl AsRef<Path>) -> Result<()> {
     let mut client = database.connect().await?;
     case.lay_out(&mut client).await?;
     client.close().await?;
-    run_each_once(&database, &case, seed())
-        .await
-        .context("the workload before the change")?;
+    run_each_once(&database, &case, seed()).await.context("the workload before the change")?;
     if case.expect == Expect::Completed {
         alter_natively(&database, &case).await?;
     }
@@ -55,7 +49,5 @@ async fn alter_natively(database: &Database, case: &Case) -> Result<()> {
     twin.expect_migrated(database, case)
         .await
         .context("the twin against the server's own ALTER")?;
-    run_each_once(database, case, seed())
-        .await
-        .context("the workload after the change")
+    run_each_once(database, case, seed()).await.context("the workload after the change")
 }

@@ -23,7 +23,10 @@ async fn killed_server() -> Result<()> {
     let url = private.server().url().to_owned();
     let first = private.pid()?;
     let mut client = Client::connect(&url, None).await?;
-    ensure!(client.texts("SELECT @@max_connections").await? == ["20"], "the option is not in force");
+    ensure!(
+        client.texts("SELECT @@max_connections").await? == ["20"],
+        "the option is not in force"
+    );
     client.exec("CREATE DATABASE kept").await?;
     client.exec("CREATE TABLE kept.t (id INT PRIMARY KEY)").await?;
     client.exec("INSERT INTO kept.t VALUES (7)").await?;
@@ -38,7 +41,8 @@ async fn killed_server() -> Result<()> {
 
 async fn placeholders() -> Result<()> {
     let mut random = Random::new(1);
-    let entries = statements::entries("SET @a = {int:5..5};\nXA END '{tag}';\n\n-- note\nDO '{x}';\n");
+    let entries =
+        statements::entries("SET @a = {int:5..5};\nXA END '{tag}';\n\n-- note\nDO '{x}';\n");
     ensure!(entries.len() == 2, "two entries are {entries:?}");
     let [set, end] = &statements::fill_entry(&entries[0], &mut random)[..] else {
         anyhow::bail!("two statements are {:?}", entries[0]);

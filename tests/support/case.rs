@@ -67,11 +67,7 @@ pub enum Expect {
 impl Case {
     /// Reads a case's directory.
     pub fn read(directory: &Path) -> Result<Self> {
-        let name = directory
-            .file_name()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned();
+        let name = directory.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let optional = |file: &str| fs::read_to_string(directory.join(file)).unwrap_or_default();
         let required = |file: &str| {
             let path = directory.join(file);
@@ -104,12 +100,7 @@ impl Case {
 
     /// The change as the statement that the server itself would run.
     pub fn statement(&self) -> String {
-        if self
-            .alter
-            .trim_start()
-            .to_lowercase()
-            .starts_with("alter table")
-        {
+        if self.alter.trim_start().to_lowercase().starts_with("alter table") {
             return self.alter.clone();
         }
         format!("ALTER TABLE {} {}", ident(&self.table), self.alter)
@@ -117,13 +108,9 @@ impl Case {
 
     /// Gives a session the settings in which the case's own statements run.
     pub async fn prepare(&self, client: &mut Client) -> Result<()> {
-        client
-            .exec("SET SESSION cte_max_recursion_depth = 1000000, time_zone = '+00:00'")
-            .await?;
+        client.exec("SET SESSION cte_max_recursion_depth = 1000000, time_zone = '+00:00'").await?;
         if let Some(mode) = self.setting("sql_mode") {
-            client
-                .exec(&format!("SET SESSION sql_mode = '{mode}'"))
-                .await?;
+            client.exec(&format!("SET SESSION sql_mode = '{mode}'")).await?;
         }
         Ok(())
     }
@@ -140,13 +127,9 @@ impl Case {
 
 /// The directories of all cases, in order of their names.
 pub fn directories() -> Result<Vec<PathBuf>> {
-    let root: PathBuf = [env!("CARGO_MANIFEST_DIR"), "tests", "cases"]
-        .iter()
-        .collect();
+    let root: PathBuf = [env!("CARGO_MANIFEST_DIR"), "tests", "cases"].iter().collect();
     let entries = fs::read_dir(&root).with_context(|| format!("{} is missing", root.display()))?;
-    let mut paths: Vec<PathBuf> = entries
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .collect();
+    let mut paths: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
     paths.retain(|path| path.is_dir());
     paths.sort();
     Ok(paths)
@@ -155,10 +138,7 @@ pub fn directories() -> Result<Vec<PathBuf>> {
 fn expect(settings: &Settings) -> Expect {
     let message = settings.one("message").unwrap_or_default().to_owned();
     match settings.one("refused") {
-        Some(reason) => Expect::Refused {
-            reason: reason.to_owned(),
-            message,
-        },
+        Some(reason) => Expect::Refused { reason: reason.to_owned(), message },
         None => Expect::Completed,
     }
 }

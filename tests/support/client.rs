@@ -15,12 +15,9 @@ pub struct Client {
 impl Client {
     /// Opens a session at this URL, in `database` when one is named.
     pub async fn connect(url: &str, database: Option<&str>) -> Result<Self> {
-        let builder = OptsBuilder::from_opts(Opts::from_url(url)?)
-            .prefer_socket(false)
-            .db_name(database);
-        let conn = Conn::new(builder)
-            .await
-            .context("a test could not connect")?;
+        let builder =
+            OptsBuilder::from_opts(Opts::from_url(url)?).prefer_socket(false).db_name(database);
+        let conn = Conn::new(builder).await.context("a test could not connect")?;
         Ok(Self { conn })
     }
 
@@ -59,10 +56,7 @@ impl Client {
 
 /// One cell as text; NULL and a missing cell are the empty text.
 pub fn text(row: &Cells, column: usize) -> String {
-    let bytes = row
-        .get(column)
-        .and_then(Option::as_deref)
-        .unwrap_or_default();
+    let bytes = row.get(column).and_then(Option::as_deref).unwrap_or_default();
     String::from_utf8_lossy(bytes).into_owned()
 }
 

@@ -24,17 +24,11 @@ impl Dump {
         client.exec("SET SESSION time_zone = '+00:00'").await?;
         let mut columns = columns(client, table).await?;
         columns.retain(|(name, _)| !ignored.contains(&name.as_str()));
-        let list: Vec<String> = columns
-            .iter()
-            .map(|(name, kind)| exact(name, kind))
-            .collect();
+        let list: Vec<String> = columns.iter().map(|(name, kind)| exact(name, kind)).collect();
         let query = format!("SELECT {} FROM {}", list.join(", "), ident(table));
         let mut rows = client.rows(&query).await?;
         rows.sort();
-        Ok(Self {
-            columns: columns.into_iter().map(|(name, _)| name).collect(),
-            rows,
-        })
+        Ok(Self { columns: columns.into_iter().map(|(name, _)| name).collect(), rows })
     }
 
     /// Fails with the first rows that only one side has.
@@ -43,11 +37,7 @@ impl Dump {
             return Ok(());
         }
         if self.columns != other.columns {
-            bail!(
-                "{what}: columns {:?} are not {:?}",
-                self.columns,
-                other.columns
-            );
+            bail!("{what}: columns {:?} are not {:?}", self.columns, other.columns);
         }
         let (mine, theirs) = (only_in(self, other), only_in(other, self));
         bail!(
@@ -74,10 +64,7 @@ pub async fn columns(client: &mut Client, table: &str) -> Result<Vec<(String, St
     if rows.is_empty() {
         bail!("there is no table {table}");
     }
-    Ok(rows
-        .iter()
-        .map(|row| (text(row, 0), text(row, 1).to_lowercase()))
-        .collect())
+    Ok(rows.iter().map(|row| (text(row, 0), text(row, 1).to_lowercase())).collect())
 }
 
 /// The definition as the server prints it, without what may differ: the next AUTO_INCREMENT value and
@@ -99,17 +86,13 @@ pub async fn definition(client: &mut Client, table: &str) -> Result<String> {
 
 /// The definition as the server prints it.
 pub async fn full_definition(client: &mut Client, table: &str) -> Result<String> {
-    let rows = client
-        .rows(&format!("SHOW CREATE TABLE {}", ident(table)))
-        .await?;
+    let rows = client.rows(&format!("SHOW CREATE TABLE {}", ident(table))).await?;
     Ok(rows.first().map(|row| text(row, 1)).unwrap_or_default())
 }
 
 /// The next AUTO_INCREMENT value; absent without such a column.
 pub async fn auto_increment(client: &mut Client, table: &str) -> Result<Option<u64>> {
-    client
-        .exec("SET SESSION information_schema_stats_expiry = 0")
-        .await?;
+    client.exec("SET SESSION information_schema_stats_expiry = 0").await?;
     let query = format!(
         "SELECT AUTO_INCREMENT FROM information_schema.TABLES \
          WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = {}",
@@ -165,11 +148,7 @@ fn shown(rows: &[&Cells]) -> String {
             .collect();
         format!("  {}", cells.join(" | "))
     };
-    rows.iter()
-        .take(SHOWN)
-        .map(line)
-        .collect::<Vec<_>>()
-        .join("\n")
+    rows.iter().take(SHOWN).map(line).collect::<Vec<_>>().join("\n")
 }
 
 fn comparable(line: &str) -> String {
@@ -190,10 +169,7 @@ fn without_word_after(line: &str, keyword: &str) -> String {
 
 fn without_constraint_name(line: &str) -> String {
     let trimmed = line.trim_start();
-    match (
-        trimmed.strip_prefix("CONSTRAINT `"),
-        trimmed.find("` CHECK "),
-    ) {
+    match (trimmed.strip_prefix("CONSTRAINT `"), trimmed.find("` CHECK ")) {
         (Some(_), Some(end)) => format!("  CONSTRAINT{}", &trimmed[end + 1..]),
         _ => line.to_owned(),
     }
@@ -203,8 +179,5 @@ fn without_auto_increment(line: &str) -> String {
     let Some((before, after)) = line.split_once(" AUTO_INCREMENT=") else {
         return line.to_owned();
     };
-    format!(
-        "{before}{}",
-        after.trim_start_matches(|c: char| c.is_ascii_digit())
-    )
+    format!("{before}{}", after.trim_start_matches(|c: char| c.is_ascii_digit()))
 }

@@ -21,10 +21,8 @@ pub struct Database {
 impl Database {
     /// Creates both databases, dropping what an earlier run left, and the account.
     pub async fn create(server: &Server, label: &str) -> Result<Self> {
-        let label: String = label
-            .chars()
-            .map(|c| if c.is_alphanumeric() { c } else { '_' })
-            .collect();
+        let label: String =
+            label.chars().map(|c| if c.is_alphanumeric() { c } else { '_' }).collect();
         let short: String = label.chars().take(50).collect();
         let digest = crc32fast::hash(label.as_bytes());
         let database = Self {
@@ -37,22 +35,12 @@ impl Database {
         database.remove().await?;
         let mut client = Client::connect(&database.url, None).await?;
         for name in [&database.name, &database.twin] {
-            client
-                .exec(&format!("CREATE DATABASE {}", ident(name)))
-                .await?;
+            client.exec(&format!("CREATE DATABASE {}", ident(name))).await?;
         }
-        let (account, password) = (
-            literal_name(&database.account),
-            literal_name(&database.password),
-        );
-        client
-            .exec(&format!(
-                "CREATE USER {account}@'%' IDENTIFIED BY {password}"
-            ))
-            .await?;
-        client
-            .exec(&format!("GRANT ALL PRIVILEGES ON *.* TO {account}@'%'"))
-            .await?;
+        let (account, password) =
+            (literal_name(&database.account), literal_name(&database.password));
+        client.exec(&format!("CREATE USER {account}@'%' IDENTIFIED BY {password}")).await?;
+        client.exec(&format!("GRANT ALL PRIVILEGES ON *.* TO {account}@'%'")).await?;
         client.close().await?;
         Ok(database)
     }
@@ -84,14 +72,10 @@ impl Database {
         let mut client = Client::connect(&self.url, None).await?;
         client.exec("SET SESSION lock_wait_timeout = 10").await?;
         for name in [&self.name, &self.twin] {
-            client
-                .exec(&format!("DROP DATABASE IF EXISTS {}", ident(name)))
-                .await?;
+            client.exec(&format!("DROP DATABASE IF EXISTS {}", ident(name))).await?;
         }
         let account = literal_name(&self.account);
-        client
-            .exec(&format!("DROP USER IF EXISTS {account}@'%'"))
-            .await?;
+        client.exec(&format!("DROP USER IF EXISTS {account}@'%'")).await?;
         client.close().await
     }
 }

@@ -46,36 +46,19 @@ impl Ghostship {
     /// Starts a run of this manifest; `failpoints` go into GHOSTSHIP_FAILPOINTS.
     pub fn run(manifest: &Manifest, failpoints: Option<&str>) -> Result<Self> {
         let mut command = Command::new(env!("CARGO_BIN_EXE_ghostship"));
-        command
-            .arg("run")
-            .arg("-f")
-            .arg(manifest.path())
-            .args(["-o", "json"]);
+        command.arg("run").arg("-f").arg(manifest.path()).args(["-o", "json"]);
         if let Some(failpoints) = failpoints {
             command.env("GHOSTSHIP_FAILPOINTS", failpoints);
         }
-        let stderr = manifest
-            .path()
-            .with_extension(format!("stderr-{:x}", crate::support::random::seed()));
-        command
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(File::create(&stderr)?);
+        let stderr =
+            manifest.path().with_extension(format!("stderr-{:x}", crate::support::random::seed()));
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(File::create(&stderr)?);
         let mut child = command.spawn().context("ghostship does not start")?;
         let pid = child.id();
-        let stdout = child
-            .stdout
-            .take()
-            .context("ghostship has no standard output")?;
+        let stdout = child.stdout.take().context("ghostship has no standard output")?;
         let (sender, heard) = unbounded_channel();
         std::thread::spawn(move || listen(child, stdout, &sender));
-        Ok(Self {
-            pid,
-            heard,
-            lines: Vec::new(),
-            stderr,
-            ended: None,
-        })
+        Ok(Self { pid, heard, lines: Vec::new(), stderr, ended: None })
     }
 
     /// Waits until a progress line names this phase.
@@ -114,23 +97,16 @@ impl Ghostship {
         if self.ended.is_some() {
             bail!("ghostship has ended and takes no signal");
         }
-        let status = Command::new("kill")
-            .arg(format!("-{name}"))
-            .arg(self.pid.to_string())
-            .status()?;
-        if status.success() {
-            Ok(())
-        } else {
-            bail!("SIG{name} was not delivered")
-        }
+        let status =
+            Command::new("kill").arg(format!("-{name}")).arg(self.pid.to_string()).status()?;
+        if status.success() { Ok(()) } else { bail!("SIG{name} was not delivered") }
     }
 
     async fn hear(&mut self) -> Result<()> {
         match self.heard.recv().await {
             Some(Heard::Line(line)) => {
                 let line = serde_json::from_str(&line);
-                self.lines
-                    .push(line.context("a line of standard output is not JSON")?);
+                self.lines.push(line.context("a line of standard output is not JSON")?);
             }
             Some(Heard::End(status)) => self.ended = Some(status?),
             None => bail!("nothing more is heard of ghostship"),
@@ -162,10 +138,7 @@ impl Ended {
 }
 
 fn listen(mut child: Child, stdout: ChildStdout, sender: &UnboundedSender<Heard>) {
-    for line in BufReader::new(stdout)
-        .lines()
-        .map_while(std::io::Result::ok)
-    {
+    for line in BufReader::new(stdout).lines().map_while(std::io::Result::ok) {
         drop(sender.send(Heard::Line(line)));
     }
     drop(sender.send(Heard::End(child.wait())));

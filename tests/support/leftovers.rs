@@ -25,11 +25,7 @@ pub async fn expect_old_table(database: &Database, before: &[String]) -> Result<
 /// Fails when any table is new besides the ledger.
 pub async fn expect_no_table(database: &Database, before: &[String]) -> Result<()> {
     let new = new_tables(database, before).await?;
-    if new.is_empty() {
-        Ok(())
-    } else {
-        bail!("tables are left over: {new:?}")
-    }
+    if new.is_empty() { Ok(()) } else { bail!("tables are left over: {new:?}") }
 }
 
 /// Fails when, after some seconds, the tool's account still has sessions or a lock is still held in the
@@ -63,8 +59,5 @@ async fn wait_for_none(client: &mut Client, what: &str, query: &str) -> Result<(
 
 async fn new_tables(database: &Database, before: &[String]) -> Result<Vec<String>> {
     let now = database.tables().await.context("looking for leftovers")?;
-    Ok(now
-        .into_iter()
-        .filter(|name| !before.contains(name) && name != LEDGER)
-        .collect())
+    Ok(now.into_iter().filter(|name| !before.contains(name) && name != LEDGER).collect())
 }

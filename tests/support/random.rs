@@ -40,9 +40,7 @@ impl Random {
 pub fn seed() -> u64 {
     let fixed = std::env::var(SEED).ok().and_then(|text| text.parse().ok());
     fixed.unwrap_or_else(|| {
-        let now = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         u64::from(now.subsec_nanos())
     })
 }

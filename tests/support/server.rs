@@ -62,9 +62,7 @@ impl SharedServers {
 
 impl Drop for SharedServers {
     fn drop(&mut self) {
-        let started = Flavour::ALL
-            .into_iter()
-            .filter_map(|flavour| flavour.slot().get());
+        let started = Flavour::ALL.into_iter().filter_map(|flavour| flavour.slot().get());
         for server in started.flatten() {
             server.destroy();
         }
@@ -154,18 +152,9 @@ impl Drop for PrivateServer {
 }
 
 fn script(arguments: &[&str]) -> Result<String> {
-    let path: PathBuf = [env!("CARGO_MANIFEST_DIR"), "e2e", "servers", "server"]
-        .iter()
-        .collect();
-    ensure!(
-        path.exists(),
-        "{} is missing: it starts the servers of the tests",
-        path.display()
-    );
-    let output = Command::new(&path)
-        .args(arguments)
-        .stdin(Stdio::null())
-        .output();
+    let path: PathBuf = [env!("CARGO_MANIFEST_DIR"), "e2e", "servers", "server"].iter().collect();
+    ensure!(path.exists(), "{} is missing: it starts the servers of the tests", path.display());
+    let output = Command::new(&path).args(arguments).stdin(Stdio::null()).output();
     let output = output.with_context(|| format!("{} does not run", path.display()))?;
     if !output.status.success() {
         let words = String::from_utf8_lossy(&output.stderr);
@@ -176,18 +165,14 @@ fn script(arguments: &[&str]) -> Result<String> {
 
 fn remove_orphans() {
     let Ok(list) = script(&["list"]) else { return };
-    let names = list
-        .lines()
-        .filter_map(|line| line.split_whitespace().next());
+    let names = list.lines().filter_map(|line| line.split_whitespace().next());
     for name in names.filter(|name| is_orphan(name)) {
         drop(script(&["destroy", name]));
     }
 }
 
 fn is_orphan(name: &str) -> bool {
-    let owner = name
-        .strip_prefix(PREFIX)
-        .and_then(|rest| rest.rsplit_once('-'));
+    let owner = name.strip_prefix(PREFIX).and_then(|rest| rest.rsplit_once('-'));
     owner.is_some_and(|(_, pid)| {
         pid.parse::<u32>().is_ok() && !Path::new("/proc").join(pid).exists()
     })

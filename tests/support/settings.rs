@@ -17,9 +17,8 @@ impl Settings {
             if line.is_empty() || line.starts_with('#') {
                 continue;
             }
-            let (name, value) = line
-                .split_once('=')
-                .with_context(|| format!("no `=` in {line}"))?;
+            let (name, value) =
+                line.split_once('=').with_context(|| format!("no `=` in {line}"))?;
             let (name, value) = (name.trim(), values(value.trim())?);
             if !known.contains(&name) {
                 bail!("unknown setting {name}; known are {known:?}");
@@ -31,32 +30,18 @@ impl Settings {
 
     /// All values of a setting; none when it is absent.
     pub fn all(&self, name: &str) -> Vec<&str> {
-        self.0
-            .get(name)
-            .into_iter()
-            .flatten()
-            .map(String::as_str)
-            .collect()
+        self.0.get(name).into_iter().flatten().map(String::as_str).collect()
     }
 
     /// The one value of a setting.
     pub fn one(&self, name: &str) -> Option<&str> {
-        self.0
-            .get(name)
-            .and_then(|values| values.first())
-            .map(String::as_str)
+        self.0.get(name).and_then(|values| values.first()).map(String::as_str)
     }
 }
 
 fn values(text: &str) -> Result<Vec<String>> {
-    if let Some(inside) = text
-        .strip_prefix('[')
-        .and_then(|rest| rest.strip_suffix(']'))
-    {
-        let parts = inside
-            .split(',')
-            .map(str::trim)
-            .filter(|part| !part.is_empty());
+    if let Some(inside) = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        let parts = inside.split(',').map(str::trim).filter(|part| !part.is_empty());
         return parts.map(scalar).collect();
     }
     Ok(vec![scalar(text)?])
@@ -64,17 +49,11 @@ fn values(text: &str) -> Result<Vec<String>> {
 
 fn scalar(text: &str) -> Result<String> {
     for quote in ['"', '\''] {
-        let inside = text
-            .strip_prefix(quote)
-            .and_then(|rest| rest.strip_suffix(quote));
+        let inside = text.strip_prefix(quote).and_then(|rest| rest.strip_suffix(quote));
         if let Some(inside) = inside {
             return Ok(inside.to_owned());
         }
     }
     let bare = text == "true" || text == "false" || text.parse::<i64>().is_ok();
-    if bare {
-        Ok(text.to_owned())
-    } else {
-        bail!("cannot read the value {text}")
-    }
+    if bare { Ok(text.to_owned()) } else { bail!("cannot read the value {text}") }
 }

@@ -34,12 +34,9 @@ impl Twin {
         let ignored = case.setting_values("ignore");
         let origin = Dump::read(&mut source, table, &ignored).await?;
         let counter_before = compare::auto_increment(&mut source, table).await?;
-        twin.exec(&compare::full_definition(&mut source, table).await?)
-            .await?;
+        twin.exec(&compare::full_definition(&mut source, table).await?).await?;
         copy_rows(&mut twin, &database.name, table).await?;
-        twin.exec(&case.statement())
-            .await
-            .context("the server's own ALTER of the twin")?;
+        twin.exec(&case.statement()).await.context("the server's own ALTER of the twin")?;
         let built = Self {
             origin,
             expected: Dump::read(&mut twin, table, &ignored).await?,
@@ -57,10 +54,7 @@ impl Twin {
         let mut client = database.connect().await?;
         let definition = compare::definition(&mut client, &case.table).await?;
         if definition != self.definition {
-            bail!(
-                "the definition is\n{definition}\nexpected\n{}",
-                self.definition
-            );
+            bail!("the definition is\n{definition}\nexpected\n{}", self.definition);
         }
         let rows = Dump::read(&mut client, &case.table, &case.setting_values("ignore")).await?;
         rows.expect_equal(&self.expected, "the migrated table against its twin")?;
@@ -74,10 +68,7 @@ impl Twin {
         let mut client = database.connect().await?;
         let rows = Dump::read(&mut client, old, &case.setting_values("ignore")).await?;
         client.close().await?;
-        rows.expect_equal(
-            &self.origin,
-            "the old table against the source before the swap",
-        )
+        rows.expect_equal(&self.origin, "the old table against the source before the swap")
     }
 
     fn expect_counter(&self, counter: Option<u64>, case: &Case) -> Result<()> {
@@ -87,10 +78,7 @@ impl Twin {
             Some(after) => Some(after.max(self.counter_before.unwrap_or(0))),
         };
         if counter != wanted {
-            bail!(
-                "the next id of {} is {counter:?}, expected {wanted:?}",
-                case.table
-            );
+            bail!("the next id of {} is {counter:?}, expected {wanted:?}", case.table);
         }
         Ok(())
     }
@@ -98,11 +86,7 @@ impl Twin {
 
 async fn prepare(twin: &mut Client) -> Result<()> {
     let mode = "STRICT_TRANS_TABLES,STRICT_ALL_TABLES,NO_AUTO_VALUE_ON_ZERO";
-    twin.exec(&format!(
-        "SET SESSION sql_mode = '{mode}', time_zone = '+00:00'"
-    ))
-    .await
-    .map(drop)
+    twin.exec(&format!("SET SESSION sql_mode = '{mode}', time_zone = '+00:00'")).await.map(drop)
 }
 
 async fn copy_rows(twin: &mut Client, from: &str, table: &str) -> Result<()> {
@@ -112,15 +96,8 @@ async fn copy_rows(twin: &mut Client, from: &str, table: &str) -> Result<()> {
         literal(table)
     );
     let names = twin.texts(&query).await?;
-    let list = names
-        .iter()
-        .map(|name| ident(name))
-        .collect::<Vec<_>>()
-        .join(", ");
+    let list = names.iter().map(|name| ident(name)).collect::<Vec<_>>().join(", ");
     let table = ident(table);
-    let insert = format!(
-        "INSERT INTO {table} ({list}) SELECT {list} FROM {}.{table}",
-        ident(from)
-    );
+    let insert = format!("INSERT INTO {table} ({list}) SELECT {list} FROM {}.{table}", ident(from));
     twin.exec(&insert).await.map(drop)
 }

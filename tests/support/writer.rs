@@ -131,9 +131,7 @@ enum Entry {
 async fn session(database: &Database, case: &Case) -> Result<Client> {
     let mut client = database.connect().await?;
     case.prepare(&mut client).await?;
-    client
-        .exec("SET SESSION innodb_lock_wait_timeout = 10, lock_wait_timeout = 20")
-        .await?;
+    client.exec("SET SESSION innodb_lock_wait_timeout = 10, lock_wait_timeout = 20").await?;
     for statement in &case.session {
         client.exec(statement).await?;
     }
@@ -175,10 +173,7 @@ async fn carry_out(client: &mut Client, entry: &[String], random: &mut Random) -
         match client.try_exec(statement).await {
             Ok(affected) => rows += affected,
             Err(mysql_async::Error::Server(error)) if OWN_ERRORS.contains(&error.code) => {
-                client
-                    .exec("ROLLBACK")
-                    .await
-                    .context("a writer's ROLLBACK")?;
+                client.exec("ROLLBACK").await.context("a writer's ROLLBACK")?;
                 return Ok(Entry::Collided);
             }
             Err(error) => {
@@ -191,10 +186,7 @@ async fn carry_out(client: &mut Client, entry: &[String], random: &mut Random) -
 }
 
 async fn roll_back(client: &mut Client, entry: &[String]) -> Result<u64> {
-    let Some(xid) = entry
-        .first()
-        .and_then(|first| first.strip_prefix("XA START "))
-    else {
+    let Some(xid) = entry.first().and_then(|first| first.strip_prefix("XA START ")) else {
         return client.exec("ROLLBACK").await;
     };
     // A deadlock has ended the branch already, which XA END then says.
