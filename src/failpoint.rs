@@ -64,7 +64,8 @@ mod enabled {
     pub fn arm(text: &str) -> Result<(), String> {
         let mut armed = ARMED.lock().unwrap_or_else(PoisonError::into_inner);
         for item in text.split(';').filter(|item| !item.is_empty()) {
-            let (name, action) = item.split_once('=').ok_or_else(|| format!("no action: {item}"))?;
+            let (name, action) =
+                item.split_once('=').ok_or_else(|| format!("no action: {item}"))?;
             let (action, skip) = action.split_once('@').unwrap_or((action, "0"));
             let action = match action {
                 "kill" => Action::Kill,

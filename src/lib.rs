@@ -10,9 +10,14 @@
 //!
 //! `ARCHITECTURE.md` has the picture, the allowed edges and the invariants.
 
+pub mod api;
+pub mod args;
+pub mod cli;
 pub mod engine;
 pub mod failpoint;
 pub mod mysql;
 pub mod schema;
+pub mod shutdown;
 pub mod sql;
 pub mod tasks;
+pub mod telemetry;

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use super::Result;
 use super::clean_up;
 use super::context::Context;
 use super::control::SHORT;
@@ -11,7 +12,6 @@ use super::error::Doing;
 use super::outcome::{Outcome, Report};
 use super::prepare::Prepared;
 use super::resume::{self, Unfinished};
-use super::Result;
 use crate::mysql::connect::Role;
 use crate::mysql::session::Session;
 use crate::mysql::{inspect, locks};
@@ -37,11 +37,13 @@ pub async fn run(session: Session, prepared: Prepared) -> Result<Outcome> {
 /// When the server refuses, or somebody else changed the tables.
 pub async fn drop_helpers(mut session: Session, found: Unfinished) -> Result<Outcome> {
     let tables = &found.tables;
-    let source = inspect::table_id(&mut session, &tables.source).await.doing("look up the table")?;
+    let source =
+        inspect::table_id(&mut session, &tables.source).await.doing("look up the table")?;
     if source == Some(found.state.shadow_id) {
         return Err(super::Error::Blocked { refusal: confirm::too_late(&tables.source) });
     }
-    let shadow = inspect::table_id(&mut session, &tables.shadow).await.doing("look up the table")?;
+    let shadow =
+        inspect::table_id(&mut session, &tables.shadow).await.doing("look up the table")?;
     if shadow == Some(found.state.shadow_id) {
         let drop = ddl::drop_table(&tables.shadow);
         session.execute(&drop, DROP_LIMIT).await.doing("drop the shadow table")?;

@@ -19,8 +19,8 @@ use super::prepare::Prepared;
 use super::request::Request;
 use super::resume::{self, Found};
 use super::{
-    Error, Result, abort, applier, catch_up, changes, clean_up, control, cut_over, heartbeat, instant,
-    preflight, prepare, row_copy, verify,
+    Error, Result, abort, applier, catch_up, changes, clean_up, control, cut_over, heartbeat,
+    instant, preflight, prepare, row_copy, verify,
 };
 use crate::mysql::binlog::{BinlogStream, StreamStart};
 use crate::mysql::connect::Role;

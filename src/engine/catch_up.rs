@@ -3,9 +3,9 @@
 
 use std::time::Duration;
 
+use super::Result;
 use super::context::{Context, Deadline};
 use super::markers;
-use super::Result;
 use crate::mysql::connect::Role;
 
 /// A backlog of this size is applied within a fraction of a second.

@@ -33,11 +33,7 @@ pub enum Finding {
 /// # Errors
 ///
 /// When a look fails.
-pub async fn look(
-    context: &Context,
-    session: &mut Session,
-    scope: Scope<'_>,
-) -> Result<Finding> {
+pub async fn look(context: &Context, session: &mut Session, scope: Scope<'_>) -> Result<Finding> {
     let SyncShape::DeleteInsert(others) = &context.plan.shape else {
         return Err(Error::BrokenInvariant { what: "a row of the shadow table was there already" });
     };

@@ -83,7 +83,10 @@ async fn bump(session: &mut Session, control: &TableName) -> Result<u64> {
         .and_then(|row| row.string(2))
         .and_then(|payload| serde_json::from_str::<Fence>(&payload).ok())
         .map_or(1, |fence| fence.attempt + 1);
-    session.execute(&text::delete_kind(control, Kind::Fence), SHORT).await.doing("move the fence")?;
+    session
+        .execute(&text::delete_kind(control, Kind::Fence), SHORT)
+        .await
+        .doing("move the fence")?;
     let fence = text::put(control, Kind::Fence, epoch, epoch, &json(&Fence { attempt }));
     session.execute(&fence, SHORT).await.doing("move the fence")?;
     session.commit(SHORT).await.doing("move the fence")?;
@@ -98,7 +101,8 @@ async fn kill_holders(session: &mut Session, control: &TableName) -> Result<()> 
         Ok(rows) => rows.iter().filter_map(|row| row.u64(0)).collect(),
         Err(_) => Vec::new(),
     };
-    let holders = locks::blockers(session, control).await.doing("find who holds the control table")?;
+    let holders =
+        locks::blockers(session, control).await.doing("find who holds the control table")?;
     ids.extend(holders.iter().map(|holder| holder.connection_id));
     locks::kill_own(session, &ids).await.doing("end sessions of an earlier attempt")?;
     locks::wait_until_gone(session, &ids, Duration::from_secs(5))
@@ -345,8 +349,11 @@ mod tests {
     fn chain_ends_at_the_first_gap() {
         let key = |byte: u8| Some(Key::from_bytes(&[byte]));
         let item = |lower, upper, id| (Range { lower, upper }, FinishedRow { id, rows: 1 });
-        let (chain, rest) =
-            split_chain(vec![item(key(5), key(6), 3), item(key(1), key(2), 2), item(None, key(1), 1)]);
+        let (chain, rest) = split_chain(vec![
+            item(key(5), key(6), 3),
+            item(key(1), key(2), 2),
+            item(None, key(1), 1),
+        ]);
         assert_eq!(chain.iter().map(|(_, row)| row.id).collect::<Vec<_>>(), [1, 2]);
         assert_eq!(rest.len(), 1);
     }

@@ -141,7 +141,8 @@ fn kept(refused: bool, request: &Request) -> String {
 
 /// At least one refusal.
 fn refusals(error: Error, text: String) -> Vec<Refusal> {
-    let of = |reason, remedy: &str| vec![Refusal { reason, message: text, remedy: remedy.to_owned() }];
+    let of =
+        |reason, remedy: &str| vec![Refusal { reason, message: text, remedy: remedy.to_owned() }];
     match error {
         Error::Refused { refusals } if !refusals.is_empty() => refusals,
         Error::Blocked { refusal } => vec![refusal],
@@ -157,7 +158,9 @@ fn refusals(error: Error, text: String) -> Vec<Refusal> {
             Reason::Superseded,
             "the worker that took over goes on; look there, and start only one at a time",
         ),
-        Error::TellOutcome => of(Reason::OutcomeUnknown, "run the same command again: it looks first"),
+        Error::TellOutcome => {
+            of(Reason::OutcomeUnknown, "run the same command again: it looks first")
+        }
         Error::Refused { .. }
         | Error::HandleKey { .. }
         | Error::BrokenInvariant { .. }
@@ -184,7 +187,10 @@ fn stream_advice(error: &ChangeError) -> (Reason, &'static str) {
         ChangeError::ReadStream { source: StreamError::Receive { source } }
             if source.code() == Some(ER_SOURCE_FATAL_READING_BINLOG) =>
         {
-            (Reason::PositionPurged, "abort this migration, raise the binlog retention and start again")
+            (
+                Reason::PositionPurged,
+                "abort this migration, raise the binlog retention and start again",
+            )
         }
         ChangeError::ReadStream { .. }
         | ChangeError::GtidAfterGtid
@@ -234,7 +240,9 @@ fn advice(class: &ErrorClass) -> (Reason, &'static str) {
         | ErrorClass::TooLarge
         | ErrorClass::Missing
         | ErrorClass::AlreadyExists
-        | ErrorClass::Other => (Reason::Internal, "look at the server's error log, and run it again"),
+        | ErrorClass::Other => {
+            (Reason::Internal, "look at the server's error log, and run it again")
+        }
     }
 }
 

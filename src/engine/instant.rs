@@ -16,8 +16,8 @@ use super::resume::Unfinished;
 use super::{Error, Result, prepare};
 use crate::failpoint::hit;
 use crate::mysql::error::ErrorClass;
-use crate::mysql::session::Session;
 use crate::mysql::locks;
+use crate::mysql::session::Session;
 use crate::schema::alter::Alter;
 use crate::sql::ddl;
 
@@ -80,10 +80,9 @@ pub async fn try_change(
 
 /// Whether the server can, found out on an empty table with the source table's definition.
 async fn is_possible(session: &mut Session, tables: &Tables, alter: &Alter) -> Result<bool> {
-    for statement in [
-        ddl::drop_table(&tables.shadow),
-        ddl::create_like(&tables.shadow, &tables.source),
-    ] {
+    for statement in
+        [ddl::drop_table(&tables.shadow), ddl::create_like(&tables.shadow, &tables.source)]
+    {
         session.execute(&statement, SHORT).await.doing("try INSTANT on an empty table")?;
     }
     let possible =
@@ -130,9 +129,10 @@ pub fn report(done: Done, meter: &Meter) -> Result<Outcome> {
 pub fn impossible() -> Refusal {
     Refusal {
         reason: Reason::InstantImpossible,
-        message: "the server cannot make this change with ALGORITHM=INSTANT, or the table's lock was \
+        message:
+            "the server cannot make this change with ALGORITHM=INSTANT, or the table's lock was \
                   not to be had"
-            .to_owned(),
+                .to_owned(),
         remedy: "set strategy to Auto or Copy".to_owned(),
     }
 }

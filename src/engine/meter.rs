@@ -66,6 +66,11 @@ impl Meter {
         }
     }
 
+    /// The stage entered last.
+    pub fn phase(&self) -> PhaseKind {
+        self.0.progress.borrow().phase
+    }
+
     /// Changes the snapshot.
     pub fn update(&self, change: impl FnOnce(&mut Progress)) {
         self.0.progress.send_modify(change);
@@ -156,7 +161,8 @@ impl Meter {
             progress.rows_per_second = rate;
             let copying = progress.phase == PhaseKind::RowCopy;
             progress.percent = percent(rows_copied, progress.rows_estimated, copying);
-            progress.eta = copying.then(|| eta(rows_copied, progress.rows_estimated, rate)).flatten();
+            progress.eta =
+                copying.then(|| eta(rows_copied, progress.rows_estimated, rate)).flatten();
         });
     }
 

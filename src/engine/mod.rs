@@ -45,11 +45,12 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::error::Error;
 pub use self::failure::Failure;
-pub use self::preview::plan;
 use self::failure::{Disposition, disposition};
 use self::intent::Intent;
 use self::meter::Meter;
 use self::outcome::Outcome;
+use self::phase::PhaseKind;
+pub use self::preview::plan;
 use self::progress::Progress;
 use self::request::Request;
 
@@ -78,9 +79,11 @@ pub async fn run(
             Ok(outcome) => return Ok(outcome),
             Err(error) => error,
         };
+        // Before the first stage there is nothing to continue: a wrong host is told at once.
+        let may_continue = meter.phase() != PhaseKind::Preflight;
         match disposition(&error) {
-            Disposition::Retry => {}
-            Disposition::Fail => return Err(Failure::of(error, &request)),
+            Disposition::Retry if may_continue => {}
+            Disposition::Retry | Disposition::Fail => return Err(Failure::of(error, &request)),
         }
         if began.elapsed() > BACK_OFF.1 * 2 {
             pause = BACK_OFF.0;

@@ -1,10 +1,10 @@
 //! Old tables: the ledger remembers each with its InnoDB id and until when it is kept. It is dropped by
 //! that id only: a table of the same name that is not ours stays.
 
+use super::Result;
 use super::control::SHORT;
 use super::error::Doing;
 use super::plan::Tables;
-use super::Result;
 use crate::mysql::inspect;
 use crate::mysql::session::{Row, Session};
 use crate::schema::table::TableName;

@@ -87,7 +87,8 @@ async fn make(
     let parts = (tables.clone(), source, shadow);
     let plan = plan(request, inspected.server.clone(), parts, state)?;
     if wants_instant(request, wishes) {
-        match instant::try_change(session, &plan, (alter, epoch), wishes.tuning.lock_budget).await? {
+        match instant::try_change(session, &plan, (alter, epoch), wishes.tuning.lock_budget).await?
+        {
             Some(done) => return Ok(Road::Instant(Box::new(done))),
             None if request.strategy == Strategy::Instant => {
                 return Err(Error::Refused { refusals: vec![instant::impossible()] });
@@ -154,7 +155,9 @@ pub(super) async fn make_shadow(
     if let Err(error) = session.execute(&change, DDL_LIMIT).await {
         return Err(match preflight::alter_rejected(&error) {
             Some(refusal) => Error::Refused { refusals: vec![refusal] },
-            None => Error::Query { doing: "apply the ALTER to the empty shadow table", source: error },
+            None => {
+                Error::Query { doing: "apply the ALTER to the empty shadow table", source: error }
+            }
         });
     }
     hit("prepare.altered");
@@ -226,8 +229,9 @@ async fn first_position(session: &mut Session, server: &Server) -> Result<Positi
             refusals: vec![Refusal {
                 reason: Reason::XaPending,
                 message: format!("the XA transaction {xid} is prepared and has not ended"),
-                remedy: "commit or roll it back (XA RECOVER lists it) and run the same command again"
-                    .to_owned(),
+                remedy:
+                    "commit or roll it back (XA RECOVER lists it) and run the same command again"
+                        .to_owned(),
             }],
         }),
     }

@@ -168,9 +168,9 @@ fn key_text(key: &MigrationKey) -> String {
 }
 
 fn add_warnings(report: &mut PlanReport, warnings: &[Refusal]) {
-    let texts = warnings.iter().map(|warning| {
-        format!("{}: {}; {}", warning.reason, warning.message, warning.remedy)
-    });
+    let texts = warnings
+        .iter()
+        .map(|warning| format!("{}: {}; {}", warning.reason, warning.message, warning.remedy));
     report.warnings.extend(texts);
 }
 

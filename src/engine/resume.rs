@@ -97,7 +97,8 @@ async fn real_name(session: &mut Session, table: &TableName) -> Result<TableName
 }
 
 async fn is_ours(session: &mut Session, control: &TableName) -> Result<bool> {
-    let comment = inspect::table_comment(session, control).await.doing("look for a control table")?;
+    let comment =
+        inspect::table_comment(session, control).await.doing("look for a control table")?;
     Ok(comment.as_deref() == Some(crate::sql::control::COMMENT))
 }
 
@@ -134,7 +135,8 @@ async fn continue_from(session: &mut Session, found: Unfinished) -> Result<Found
     if found.state.phase == PhaseKind::Prepare {
         return begin_again(session, found).await;
     }
-    let id = inspect::table_id(session, &found.tables.source).await.doing("look up a table's id")?;
+    let id =
+        inspect::table_id(session, &found.tables.source).await.doing("look up a table's id")?;
     if found.state.phase.swap_may_have_happened() && id == Some(found.state.shadow_id) {
         return Ok(Found::Swapped(found));
     }
@@ -165,11 +167,13 @@ async fn rebuild(session: &mut Session, found: Unfinished) -> Result<Prepared> {
     let server = server::read_server(session).await.doing("read the server's settings")?;
     let source = read(session, &tables.source).await?;
     let shadow = read(session, &tables.shadow).await?;
-    let shadow_id = inspect::table_id(session, &tables.shadow).await.doing("look up a table's id")?;
+    let shadow_id =
+        inspect::table_id(session, &tables.shadow).await.doing("look up a table's id")?;
     if shadow_id != Some(state.shadow_id) {
         return Err(Error::Blocked { refusal: confirm::foreign(&tables.shadow) });
     }
-    for (table, known) in [(&source, &state.source_definition), (&shadow, &state.shadow_definition)] {
+    for (table, known) in [(&source, &state.source_definition), (&shadow, &state.shadow_definition)]
+    {
         if definition::fingerprint(table) != *known {
             return Err(Error::Blocked { refusal: altered(&table.name) });
         }

@@ -22,9 +22,7 @@ pub(super) fn read_column(row: &Row) -> Result<Column, Error> {
     let extra = row.string(5).unwrap_or_default().to_uppercase();
     let nullable = row.text(3) == Some(b"YES");
     let auto_increment = extra.contains("AUTO_INCREMENT");
-    let implied = ["DEFAULT_GENERATED", "ON UPDATE"]
-        .iter()
-        .any(|word| extra.contains(word));
+    let implied = ["DEFAULT_GENERATED", "ON UPDATE"].iter().any(|word| extra.contains(word));
     Ok(Column {
         name: row.expect_string(0, "a column's name")?,
         column_type: column_type(row)?,
@@ -50,12 +48,8 @@ fn generation(extra: &str) -> Generation {
 
 fn column_type(row: &Row) -> Result<ColumnType, Error> {
     let name = row.expect_string(1, "a column's data type")?.to_lowercase();
-    let known = integer(&name, row)
-        .or_else(|| number(&name, row))
-        .or_else(|| time(&name, row));
-    let known = known
-        .or_else(|| text(&name, row))
-        .or_else(|| bytes(&name, row));
+    let known = integer(&name, row).or_else(|| number(&name, row)).or_else(|| time(&name, row));
+    let known = known.or_else(|| text(&name, row)).or_else(|| bytes(&name, row));
     Ok(known.unwrap_or_else(|| match name.as_str() {
         "json" => ColumnType::Json,
         "vector" => ColumnType::Vector,
@@ -73,27 +67,18 @@ fn integer(name: &str, row: &Row) -> Option<ColumnType> {
         "bigint" => 8,
         _ => return None,
     };
-    Some(ColumnType::Integer {
-        bytes,
-        unsigned: is_unsigned(row),
-    })
+    Some(ColumnType::Integer { bytes, unsigned: is_unsigned(row) })
 }
 
 fn number(name: &str, row: &Row) -> Option<ColumnType> {
     match name {
         "decimal" => {
             let (precision, scale) = (small(row, 7), small(row, 8));
-            Some(ColumnType::Decimal {
-                precision,
-                scale,
-                unsigned: is_unsigned(row),
-            })
+            Some(ColumnType::Decimal { precision, scale, unsigned: is_unsigned(row) })
         }
         "float" => Some(ColumnType::Float),
         "double" => Some(ColumnType::Double),
-        "bit" => Some(ColumnType::Bit {
-            bits: small(row, 7),
-        }),
+        "bit" => Some(ColumnType::Bit { bits: small(row, 7) }),
         _ => None,
     }
 }
@@ -117,30 +102,17 @@ fn text(name: &str, row: &Row) -> Option<ColumnType> {
     let labels = || labels(&row.string(2).unwrap_or_default());
     let kind = match name {
         "enum" => {
-            return Some(ColumnType::Enum {
-                labels: labels(),
-                charset,
-                collation,
-            });
+            return Some(ColumnType::Enum { labels: labels(), charset, collation });
         }
         "set" => {
-            return Some(ColumnType::Set {
-                labels: labels(),
-                charset,
-                collation,
-            });
+            return Some(ColumnType::Set { labels: labels(), charset, collation });
         }
         "char" => TextKind::Char,
         "varchar" => TextKind::VarChar,
         "tinytext" | "text" | "mediumtext" | "longtext" => TextKind::Text,
         _ => return None,
     };
-    Some(ColumnType::Text {
-        kind,
-        length,
-        charset,
-        collation,
-    })
+    Some(ColumnType::Text { kind, length, charset, collation })
 }
 
 fn bytes(name: &str, row: &Row) -> Option<ColumnType> {
@@ -154,24 +126,16 @@ fn bytes(name: &str, row: &Row) -> Option<ColumnType> {
 }
 
 fn is_unsigned(row: &Row) -> bool {
-    row.string(2)
-        .unwrap_or_default()
-        .to_lowercase()
-        .contains("unsigned")
+    row.string(2).unwrap_or_default().to_lowercase().contains("unsigned")
 }
 
 fn small(row: &Row, column: usize) -> u8 {
-    row.u64(column)
-        .and_then(|value| u8::try_from(value).ok())
-        .unwrap_or(0)
+    row.u64(column).and_then(|value| u8::try_from(value).ok()).unwrap_or(0)
 }
 
 /// The labels of `enum('a','it''s')`: quotes are doubled, some characters stand behind a backslash.
 fn labels(type_text: &str) -> Vec<String> {
-    let mut letters = type_text
-        .chars()
-        .skip_while(|letter| *letter != '\'')
-        .peekable();
+    let mut letters = type_text.chars().skip_while(|letter| *letter != '\'').peekable();
     let mut labels = Vec::new();
     while letters.next_if_eq(&'\'').is_some() {
         let mut label = String::new();
@@ -217,14 +181,8 @@ mod tests {
 
     #[test]
     fn tells_generated_columns_from_generated_defaults() {
-        assert_eq!(
-            generation("DEFAULT_GENERATED ON UPDATE CURRENT_TIMESTAMP"),
-            Generation::None
-        );
-        assert_eq!(
-            generation("VIRTUAL GENERATED INVISIBLE"),
-            Generation::Virtual
-        );
+        assert_eq!(generation("DEFAULT_GENERATED ON UPDATE CURRENT_TIMESTAMP"), Generation::None);
+        assert_eq!(generation("VIRTUAL GENERATED INVISIBLE"), Generation::Virtual);
         assert_eq!(generation("STORED GENERATED"), Generation::Stored);
     }
 }

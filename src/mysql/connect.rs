@@ -113,9 +113,7 @@ impl ConnectOptions {
     /// See [`Error`]; `ErrorClass` tells credentials, network, TLS and foreign servers apart.
     pub async fn connect(&self, role: Role) -> Result<Session, Error> {
         let work = self.connect_and_set_up(role);
-        timeout(CONNECT_LIMIT, work)
-            .await
-            .unwrap_or_else(|_| Err(self.unreachable()))
+        timeout(CONNECT_LIMIT, work).await.unwrap_or_else(|_| Err(self.unreachable()))
     }
 
     async fn connect_and_set_up(&self, role: Role) -> Result<Session, Error> {
@@ -127,20 +125,11 @@ impl ConnectOptions {
             connected.map_err(|error| self.connect_error(error, credentials.username))?;
         let known = session_variables(&mut conn).await?;
         let server = identity(&known)?;
-        if let Some(expected) = self
-            .expect_server
-            .as_ref()
-            .filter(|uuid| **uuid != server.uuid)
-        {
+        if let Some(expected) = self.expect_server.as_ref().filter(|uuid| **uuid != server.uuid) {
             let expected = expected.clone();
-            return Err(Error::WrongServer {
-                expected,
-                found: server.uuid,
-            });
+            return Err(Error::WrongServer { expected, found: server.uuid });
         }
-        conn.query_drop(set_up(&known, role))
-            .await
-            .map_err(Error::from_statement)?;
+        conn.query_drop(set_up(&known, role)).await.map_err(Error::from_statement)?;
         Ok(Session::new(conn, &self.tag, server))
     }
 
@@ -171,24 +160,17 @@ impl ConnectOptions {
         };
         if let Some(authorities) = &credentials.authorities {
             let authorities = vec![authorities.clone().into()];
-            options = options
-                .with_root_certs(authorities)
-                .with_disable_built_in_roots(true);
+            options = options.with_root_certs(authorities).with_disable_built_in_roots(true);
         }
         let name = self.tls_host_name.clone();
-        Some(
-            options
-                .with_client_identity(client)
-                .with_danger_tls_hostname_override(name),
-        )
+        Some(options.with_client_identity(client).with_danger_tls_hostname_override(name))
     }
 
     fn connect_error(&self, error: mysql_async::Error, username: String) -> Error {
         match error {
-            mysql_async::Error::Server(fault) => Error::LogIn {
-                username,
-                fault: ServerFault::new(fault),
-            },
+            mysql_async::Error::Server(fault) => {
+                Error::LogIn { username, fault: ServerFault::new(fault) }
+            }
             mysql_async::Error::Io(IoError::Tls(fault)) => self.tls_error(fault.to_string()),
             mysql_async::Error::Io(fault) => self.network_error(io_error(fault)),
             mysql_async::Error::Driver(fault @ DriverError::NoClientSslFlagFromServer) => {
@@ -202,35 +184,21 @@ impl ConnectOptions {
     }
 
     fn network_error(&self, source: io::Error) -> Error {
-        let tls = source
-            .get_ref()
-            .and_then(|inner| inner.downcast_ref::<rustls::Error>());
+        let tls = source.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
         match tls {
             Some(fault) => self.tls_error(fault.to_string()),
-            None => Error::ReachServer {
-                host: self.host.clone(),
-                port: self.port,
-                source,
-            },
+            None => Error::ReachServer { host: self.host.clone(), port: self.port, source },
         }
     }
 
     fn tls_error(&self, reason: String) -> Error {
         let name = self.tls_host_name.as_ref().unwrap_or(&self.host).clone();
-        Error::VerifyTls {
-            host: self.host.clone(),
-            name,
-            reason,
-        }
+        Error::VerifyTls { host: self.host.clone(), name, reason }
     }
 
     fn unreachable(&self) -> Error {
         let source = io::ErrorKind::TimedOut.into();
-        Error::ReachServer {
-            host: self.host.clone(),
-            port: self.port,
-            source,
-        }
+        Error::ReachServer { host: self.host.clone(), port: self.port, source }
     }
 }
 
@@ -249,9 +217,7 @@ impl CredentialSource {
 
 impl fmt::Debug for Credentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Credentials")
-            .field("username", &self.username)
-            .finish_non_exhaustive()
+        f.debug_struct("Credentials").field("username", &self.username).finish_non_exhaustive()
     }
 }
 
@@ -272,12 +238,7 @@ async fn read_directory(directory: &Path) -> Result<Credentials, Error> {
         }
         None => None,
     };
-    Ok(Credentials {
-        username,
-        password,
-        authorities,
-        client,
-    })
+    Ok(Credentials { username, password, authorities, client })
 }
 
 async fn read_line(directory: &Path, file: &str) -> Result<String, Error> {
@@ -303,10 +264,7 @@ async fn read(directory: &Path, file: &str) -> Result<Vec<u8>, Error> {
 }
 
 fn credentials_error(file: &str, source: io::Error) -> Error {
-    Error::ReadCredentials {
-        file: file.to_owned(),
-        source,
-    }
+    Error::ReadCredentials { file: file.to_owned(), source }
 }
 
 fn install_crypto() {
@@ -323,15 +281,9 @@ async fn session_variables(conn: &mut Conn) -> Result<BTreeMap<String, String>, 
         .into_iter()
         .chain(OPTIONAL_SETTINGS.iter().map(|(name, _)| *name));
     let names: Vec<String> = names.map(|name| format!("'{name}'")).collect();
-    let sql = format!(
-        "SHOW SESSION VARIABLES WHERE Variable_name IN ({})",
-        names.join(",")
-    );
+    let sql = format!("SHOW SESSION VARIABLES WHERE Variable_name IN ({})", names.join(","));
     let rows: Vec<(String, String)> = conn.query(sql).await.map_err(Error::from_statement)?;
-    Ok(rows
-        .into_iter()
-        .map(|(name, value)| (name.to_lowercase(), value))
-        .collect())
+    Ok(rows.into_iter().map(|(name, value)| (name.to_lowercase(), value)).collect())
 }
 
 /// MariaDB has no `server_uuid`; there the host, port and server id together tell servers apart.
@@ -341,9 +293,7 @@ fn identity(known: &BTreeMap<String, String>) -> Result<Identity, Error> {
     let mariadb = version.contains("MariaDB");
     let uuid = match value("server_uuid") {
         Some(uuid) => uuid.to_owned(),
-        None => ["hostname", "port", "server_id"]
-            .map(|name| value(name).unwrap_or(""))
-            .join(":"),
+        None => ["hostname", "port", "server_id"].map(|name| value(name).unwrap_or("")).join(":"),
     };
     Ok(Identity { uuid, mariadb })
 }
@@ -384,19 +334,13 @@ const OPTIONAL_SETTINGS: &[(&str, &str)] = &[
 
 /// The statements that make a session ours, in one text.
 fn set_up(known: &BTreeMap<String, String>, role: Role) -> String {
-    let optional = OPTIONAL_SETTINGS
-        .iter()
-        .filter(|(name, _)| known.contains_key(*name));
+    let optional = OPTIONAL_SETTINGS.iter().filter(|(name, _)| known.contains_key(*name));
     let settings = SETTINGS.iter().chain(optional);
     let settings = settings.map(|(name, value)| format!(", SESSION {name} = {value}"));
     format!(
         "SET SESSION TRANSACTION ISOLATION LEVEL {isolation}; \
          SET NAMES utf8mb4 COLLATE utf8mb4_bin{settings}, SESSION wait_timeout = {idle}",
-        isolation = if role == Role::Verify {
-            "REPEATABLE READ"
-        } else {
-            "READ COMMITTED"
-        },
+        isolation = if role == Role::Verify { "REPEATABLE READ" } else { "READ COMMITTED" },
         settings = settings.collect::<String>(),
         idle = if role == Role::CutOver { 5 } else { 3600 },
     )
@@ -407,19 +351,13 @@ mod tests {
     use super::*;
 
     fn variables(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
-        pairs
-            .iter()
-            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-            .collect()
+        pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
     }
 
     #[test]
     fn sets_only_what_the_server_knows() {
         let sql = set_up(&variables(&[("max_statement_time", "0")]), Role::Copy);
-        assert!(
-            sql.contains("max_statement_time = 0") && !sql.contains("gipk"),
-            "{sql}"
-        );
+        assert!(sql.contains("max_statement_time = 0") && !sql.contains("gipk"), "{sql}");
         assert!(
             sql.starts_with("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED; "),
             "{sql}"
@@ -455,10 +393,7 @@ mod tests {
             }),
         };
         let printed = format!("{:?}", CredentialSource::Inline(credentials));
-        assert!(
-            printed.contains("app") && !printed.contains("secret"),
-            "{printed}"
-        );
+        assert!(printed.contains("app") && !printed.contains("secret"), "{printed}");
         assert!(!printed.contains("115"), "{printed}");
     }
 }

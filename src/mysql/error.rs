@@ -169,13 +169,9 @@ impl Error {
     pub fn from_statement(error: mysql_async::Error) -> Self {
         match error {
             mysql_async::Error::Server(fault) => Self::RunStatement(ServerFault::new(fault)),
-            mysql_async::Error::Io(fault) => Self::LoseConnection {
-                source: io_error(fault),
-            },
+            mysql_async::Error::Io(fault) => Self::LoseConnection { source: io_error(fault) },
             mysql_async::Error::Driver(mysql_async::DriverError::ConnectionClosed) => {
-                Self::LoseConnection {
-                    source: io::ErrorKind::UnexpectedEof.into(),
-                }
+                Self::LoseConnection { source: io::ErrorKind::UnexpectedEof.into() }
             }
             mysql_async::Error::Driver(fault) => Self::Converse(fault.to_string()),
             mysql_async::Error::Other(_) | mysql_async::Error::Url(_) => {
@@ -195,10 +191,7 @@ pub struct ServerFault {
 impl ServerFault {
     /// Takes over what the server sent.
     pub fn new(fault: mysql_async::ServerError) -> Self {
-        Self {
-            code: fault.code,
-            message: fault.message,
-        }
+        Self { code: fault.code, message: fault.message }
     }
 
     /// The server's error number.
@@ -227,18 +220,18 @@ impl ServerFault {
             }
             1792 | 1836 | 3032 => ErrorClass::ReadOnly,
             1044 | 1095 | 1142 | 1143 | 1227 | 1370 | 1419 => ErrorClass::PermissionDenied,
-            1062 | 1586 | 1859 => ErrorClass::DuplicateKey {
-                index: duplicate_index(&self.message),
-            },
+            1062 | 1586 | 1859 => {
+                ErrorClass::DuplicateKey { index: duplicate_index(&self.message) }
+            }
             1040 | 1203 | 1226 => ErrorClass::TooManyConnections,
             1049 | 1051 | 1146 => ErrorClass::Missing,
             1050 => ErrorClass::AlreadyExists,
             1153 | 1301 => ErrorClass::TooLarge,
             1317 | 1969 | 3024 => ErrorClass::Interrupted,
             code if is_disk_full(code, &self.message) => ErrorClass::DiskFull,
-            code if does_not_fit(code) => ErrorClass::DataDoesNotFit {
-                column: refused_column(&self.message),
-            },
+            code if does_not_fit(code) => {
+                ErrorClass::DataDoesNotFit { column: refused_column(&self.message) }
+            }
             _ => ErrorClass::Other,
         }
     }
@@ -256,10 +249,9 @@ impl ServerFault {
             ErrorClass::DuplicateKey { index } => {
                 named("a value exists already in a unique index", index.as_deref())
             }
-            ErrorClass::DataDoesNotFit { column } => named(
-                "a value does not fit the column or constraint",
-                column.as_deref(),
-            ),
+            ErrorClass::DataDoesNotFit { column } => {
+                named("a value does not fit the column or constraint", column.as_deref())
+            }
             ErrorClass::DiskFull => "the disk or table space is full".to_owned(),
             ErrorClass::TooLarge => "larger than max_allowed_packet".to_owned(),
             ErrorClass::Missing => "a table or database does not exist".to_owned(),
@@ -311,9 +303,7 @@ fn plain_wording(code: u16) -> &'static str {
 
 fn is_disk_full(code: u16, message: &str) -> bool {
     let file_error = matches!(code, 3 | 1026 | 1030 | 1878);
-    let no_space = ["errno: 28", "error 28", "No space left"]
-        .iter()
-        .any(|s| message.contains(s));
+    let no_space = ["errno: 28", "error 28", "No space left"].iter().any(|s| message.contains(s));
     matches!(code, 20 | 1021 | 1114) || (file_error && no_space)
 }
 
@@ -341,12 +331,7 @@ fn refused_column(message: &str) -> Option<String> {
         .or_else(|| between(message, "Column '", "' cannot be null"))
         .or_else(|| between(message, "Field '", "' doesn't have a default value"))
         .or_else(|| between(message, "Check constraint '", "' is violated."))
-        .or_else(|| {
-            message
-                .strip_prefix("CONSTRAINT `")?
-                .split_once("` failed for ")
-                .map(first)
-        })?;
+        .or_else(|| message.strip_prefix("CONSTRAINT `")?.split_once("` failed for ").map(first))?;
     (!name.is_empty()).then(|| name.to_owned())
 }
 
@@ -359,25 +344,17 @@ fn row_column(message: &str) -> Option<&str> {
         return None;
     }
     let (_, quoted) = head.rsplit_once(" column ")?;
-    let path = quoted
-        .strip_prefix('`')
-        .and_then(|rest| rest.strip_suffix('`'));
+    let path = quoted.strip_prefix('`').and_then(|rest| rest.strip_suffix('`'));
     match path {
         Some(path) => path.rsplit("`.`").next(),
         // JSON errors name the table as well.
-        None => quoted
-            .strip_prefix('\'')?
-            .strip_suffix('\'')?
-            .rsplit('.')
-            .next(),
+        None => quoted.strip_prefix('\'')?.strip_suffix('\'')?.rsplit('.').next(),
     }
 }
 
 /// `you need (at least one of) the X privilege(s)`, or `X command denied to user`.
 fn missing_privilege(message: &str) -> Option<String> {
-    let after = message
-        .split_once("(at least one of) the ")
-        .map(|(_, rest)| rest);
+    let after = message.split_once("(at least one of) the ").map(|(_, rest)| rest);
     let name = after
         .and_then(|rest| rest.split_once(" privilege"))
         .or_else(|| message.split_once(" command denied"))
@@ -399,22 +376,15 @@ mod tests {
     use super::*;
 
     fn fault(code: u16, message: &str) -> ServerFault {
-        ServerFault {
-            code,
-            message: message.to_owned(),
-        }
+        ServerFault { code, message: message.to_owned() }
     }
 
     fn misfit(column: Option<&str>) -> ErrorClass {
-        ErrorClass::DataDoesNotFit {
-            column: column.map(str::to_owned),
-        }
+        ErrorClass::DataDoesNotFit { column: column.map(str::to_owned) }
     }
 
     fn duplicate(index: &str) -> ErrorClass {
-        ErrorClass::DuplicateKey {
-            index: Some(index.to_owned()),
-        }
+        ErrorClass::DuplicateKey { index: Some(index.to_owned()) }
     }
 
     #[test]
@@ -430,38 +400,14 @@ mod tests {
                 "Statement aborted because lock(s) could not be acquired",
                 ErrorClass::Retryable,
             ),
-            (
-                1045,
-                "Access denied for user 'u'@'h' (using password: YES)",
-                ErrorClass::AuthFailed,
-            ),
+            (1045, "Access denied for user 'u'@'h' (using password: YES)", ErrorClass::AuthFailed),
             (1290, read_only, ErrorClass::ReadOnly),
             (1290, secure, ErrorClass::Other),
-            (
-                1030,
-                "Got error 28 - 'No space left on device' from engine",
-                ErrorClass::DiskFull,
-            ),
-            (
-                1030,
-                "Got error 168 - 'Unknown (generic) error from engine'",
-                ErrorClass::Other,
-            ),
-            (
-                1062,
-                "Duplicate entry 'secret' for key 't.idx'",
-                duplicate("idx"),
-            ),
-            (
-                1062,
-                "Duplicate entry 'for key 'x'' for key 'PRIMARY'",
-                duplicate("PRIMARY"),
-            ),
-            (
-                1264,
-                "Out of range value for column 'c' at row 7",
-                misfit(Some("c")),
-            ),
+            (1030, "Got error 28 - 'No space left on device' from engine", ErrorClass::DiskFull),
+            (1030, "Got error 168 - 'Unknown (generic) error from engine'", ErrorClass::Other),
+            (1062, "Duplicate entry 'secret' for key 't.idx'", duplicate("idx")),
+            (1062, "Duplicate entry 'for key 'x'' for key 'PRIMARY'", duplicate("PRIMARY")),
+            (1264, "Out of range value for column 'c' at row 7", misfit(Some("c"))),
             (
                 1366,
                 "Incorrect string value: '\\xF0' for column 'it's' at row 1",
@@ -472,17 +418,9 @@ mod tests {
                 "Incorrect integer value: 's' for column `d`.`t`.`c` at row 1",
                 misfit(Some("c")),
             ),
-            (
-                1292,
-                "Truncated incorrect DOUBLE value: 'column 'secret' at row 1'",
-                misfit(None),
-            ),
+            (1292, "Truncated incorrect DOUBLE value: 'column 'secret' at row 1'", misfit(None)),
             (1048, "Column 'c' cannot be null", misfit(Some("c"))),
-            (
-                1364,
-                "Field 'c' doesn't have a default value",
-                misfit(Some("c")),
-            ),
+            (1364, "Field 'c' doesn't have a default value", misfit(Some("c"))),
             (
                 3140,
                 "Invalid JSON text: \"s\" at position 0 in value for column 't.c'.",
@@ -490,11 +428,7 @@ mod tests {
             ),
             (3819, "Check constraint 'k' is violated.", misfit(Some("k"))),
             (4025, "CONSTRAINT `k` failed for `d`.`t`", misfit(Some("k"))),
-            (
-                1064,
-                "You have an error in your SQL syntax near 'secret'",
-                ErrorClass::Other,
-            ),
+            (1064, "You have an error in your SQL syntax near 'secret'", ErrorClass::Other),
         ];
         for (code, message, class) in cases {
             assert_eq!(fault(code, message).class(), class, "{message}");
@@ -505,18 +439,9 @@ mod tests {
     fn prints_no_value() {
         let messages = [
             (1062, "Duplicate entry 'secret' for key 't.idx'"),
-            (
-                1366,
-                "Incorrect string value: 'secret' for column 'c' at row 1",
-            ),
-            (
-                1292,
-                "Truncated incorrect DOUBLE value: 'column 'secret' at row 1'",
-            ),
-            (
-                1411,
-                "Incorrect datetime value: 'secret' for function str_to_date",
-            ),
+            (1366, "Incorrect string value: 'secret' for column 'c' at row 1"),
+            (1292, "Truncated incorrect DOUBLE value: 'column 'secret' at row 1'"),
+            (1411, "Incorrect datetime value: 'secret' for function str_to_date"),
             (1064, "You have an error in your SQL syntax near 'secret'"),
             (1690, "BIGINT value is out of range in '(secret + 1)'"),
             (1644, "secret"),
@@ -539,11 +464,7 @@ mod tests {
                 "Access denied; you need (at least one of) the PROCESS privilege(s) for this operation",
                 "PROCESS",
             ),
-            (
-                1142,
-                "LOCK TABLES command denied to user 'u'@'h' for table 't'",
-                "LOCK TABLES",
-            ),
+            (1142, "LOCK TABLES command denied to user 'u'@'h' for table 't'", "LOCK TABLES"),
         ];
         for (code, message, privilege) in cases {
             let printed = fault(code, message).to_string();

@@ -24,12 +24,8 @@ const ON_DATABASE: [&str; 10] = [
     "TRIGGER",
 ];
 /// Needed on MySQL for everything.
-const GLOBAL_MYSQL: [&str; 4] = [
-    "REPLICATION SLAVE",
-    "REPLICATION CLIENT",
-    "PROCESS",
-    "XA_RECOVER_ADMIN",
-];
+const GLOBAL_MYSQL: [&str; 4] =
+    ["REPLICATION SLAVE", "REPLICATION CLIENT", "PROCESS", "XA_RECOVER_ADMIN"];
 /// Needed on MariaDB for everything.
 const GLOBAL_MARIADB: [&str; 3] = ["REPLICATION SLAVE", "BINLOG MONITOR", "PROCESS"];
 /// Where MySQL tells who holds a table lock.
@@ -77,11 +73,7 @@ impl Grants {
         account: &str,
         mariadb: bool,
     ) -> Self {
-        let mut grants = Self {
-            account: account.to_owned(),
-            mariadb,
-            ..Self::default()
-        };
+        let mut grants = Self { account: account.to_owned(), mariadb, ..Self::default() };
         for line in lines {
             if let Some(entry) = line.strip_prefix("GRANT ").and_then(parse_entry) {
                 grants.entries.push(entry);
@@ -94,21 +86,11 @@ impl Grants {
 
     /// What a migration in this database lacks, one item per scope; empty when nothing is missing.
     pub fn missing(&self, database: &str) -> Vec<Missing> {
-        let global: &[&str] = if self.mariadb {
-            &GLOBAL_MARIADB
-        } else {
-            &GLOBAL_MYSQL
-        };
-        let global = global
-            .iter()
-            .copied()
-            .filter(|name| !self.has_globally(name));
-        let local = ON_DATABASE
-            .into_iter()
-            .filter(|name| !self.has_on(database, name));
-        let observe = ["SELECT"]
-            .into_iter()
-            .filter(|name| !self.mariadb && !self.has_on(OBSERVED, name));
+        let global: &[&str] = if self.mariadb { &GLOBAL_MARIADB } else { &GLOBAL_MYSQL };
+        let global = global.iter().copied().filter(|name| !self.has_globally(name));
+        let local = ON_DATABASE.into_iter().filter(|name| !self.has_on(database, name));
+        let observe =
+            ["SELECT"].into_iter().filter(|name| !self.mariadb && !self.has_on(OBSERVED, name));
         let scopes = [
             self.demand(global.collect(), "*.*".to_owned()),
             self.demand(local.collect(), format!("{}.*", quote(&escape(database)))),
@@ -119,9 +101,7 @@ impl Grants {
 
     /// Whether the privilege holds everywhere.
     pub fn has_globally(&self, privilege: &str) -> bool {
-        self.entries
-            .iter()
-            .any(|entry| entry.scope == Scope::Global && entry.holds(privilege))
+        self.entries.iter().any(|entry| entry.scope == Scope::Global && entry.holds(privilege))
     }
 
     /// Whether the privilege holds for all tables of the database.
@@ -129,18 +109,11 @@ impl Grants {
         let applies = |entry: &&Entry| entry.scope.covers(database) && entry.holds(privilege);
         let taken = self.revoked.iter().any(|entry| applies(&entry));
         let local = |entry: &Entry| entry.scope != Scope::Global;
-        self.entries
-            .iter()
-            .filter(applies)
-            .any(|entry| local(entry) || !taken)
+        self.entries.iter().filter(applies).any(|entry| local(entry) || !taken)
     }
 
     fn demand(&self, privileges: Vec<&str>, scope: String) -> Option<Missing> {
-        let remedy = format!(
-            "GRANT {} ON {scope} TO {}",
-            privileges.join(", "),
-            self.account
-        );
+        let remedy = format!("GRANT {} ON {scope} TO {}", privileges.join(", "), self.account);
         let privileges: Vec<String> = privileges.into_iter().map(str::to_owned).collect();
         (!privileges.is_empty()).then_some(Missing { privileges, remedy })
     }
@@ -148,9 +121,7 @@ impl Grants {
 
 impl Entry {
     fn holds(&self, privilege: &str) -> bool {
-        let all = ["ALL PRIVILEGES", "ALL"]
-            .iter()
-            .any(|all| self.privileges.contains(*all));
+        let all = ["ALL PRIVILEGES", "ALL"].iter().any(|all| self.privileges.contains(*all));
         let other_name = match privilege {
             "BINLOG MONITOR" => "REPLICATION CLIENT",
             name => name,
@@ -179,11 +150,7 @@ pub async fn read_grants(session: &mut Session) -> Result<Grants, Error> {
     let account = account_text(&account.expect_string(0, "the account")?);
     let rows = session.query_rows("SHOW GRANTS", LIMIT).await?;
     let lines: Vec<String> = rows.iter().filter_map(|row| row.string(0)).collect();
-    Ok(Grants::parse(
-        lines.iter().map(String::as_str),
-        &account,
-        session.is_mariadb(),
-    ))
+    Ok(Grants::parse(lines.iter().map(String::as_str), &account, session.is_mariadb()))
 }
 
 /// `user@host` as it is written in a GRANT.
@@ -199,10 +166,7 @@ fn parse_entry(line: &str) -> Option<Entry> {
         return None;
     }
     let scope = parse_scope(rest)?;
-    let privileges = privileges
-        .split(',')
-        .map(|name| name.trim().to_uppercase())
-        .collect();
+    let privileges = privileges.split(',').map(|name| name.trim().to_uppercase()).collect();
     Some(Entry { privileges, scope })
 }
 
@@ -238,8 +202,7 @@ fn matches_pattern(pattern: &str, text: &str) -> bool {
     match letter {
         '%' => {
             let ends = text.char_indices().map(|(at, _)| at).chain([text.len()]);
-            ends.filter_map(|at| text.get(at..))
-                .any(|tail| matches_pattern(letters.as_str(), tail))
+            ends.filter_map(|at| text.get(at..)).any(|tail| matches_pattern(letters.as_str(), tail))
         }
         '_' => others.next().is_some() && matches_pattern(letters.as_str(), others.as_str()),
         letter => {
@@ -252,10 +215,7 @@ fn matches_pattern(pattern: &str, text: &str) -> bool {
 
 /// The database as a pattern that matches it alone.
 fn escape(database: &str) -> String {
-    database
-        .replace('\\', "\\\\")
-        .replace('_', "\\_")
-        .replace('%', "\\%")
+    database.replace('\\', "\\\\").replace('_', "\\_").replace('%', "\\%")
 }
 
 #[cfg(test)]
@@ -282,11 +242,7 @@ mod tests {
             ("", "a", false),
         ];
         for (pattern, database, expected) in cases {
-            assert_eq!(
-                matches_pattern(pattern, database),
-                expected,
-                "{pattern} {database}"
-            );
+            assert_eq!(matches_pattern(pattern, database), expected, "{pattern} {database}");
         }
         assert!(matches_pattern(&escape("a_%\\b"), "a_%\\b"));
     }
@@ -303,31 +259,19 @@ mod tests {
         assert_eq!(grants.missing("a_b"), []);
         let other = grants.missing("axb");
         assert_eq!(other.len(), 1);
-        assert!(
-            other[0].remedy.ends_with("TRIGGER ON `axb`.* TO `u`@`%`"),
-            "{other:?}"
-        );
+        assert!(other[0].remedy.ends_with("TRIGGER ON `axb`.* TO `u`@`%`"), "{other:?}");
     }
 
     #[test]
     fn names_exactly_what_is_missing() {
-        let lines = [
-            "GRANT ALL PRIVILEGES ON `app`.* TO `u`@`%`",
-            "GRANT PROCESS ON *.* TO `u`@`%`",
-        ];
+        let lines =
+            ["GRANT ALL PRIVILEGES ON `app`.* TO `u`@`%`", "GRANT PROCESS ON *.* TO `u`@`%`"];
         let missing = grants(&lines).missing("app");
         assert_eq!(
             missing[0].privileges,
-            [
-                "REPLICATION SLAVE",
-                "REPLICATION CLIENT",
-                "XA_RECOVER_ADMIN"
-            ]
+            ["REPLICATION SLAVE", "REPLICATION CLIENT", "XA_RECOVER_ADMIN"]
         );
-        assert_eq!(
-            missing[1].remedy,
-            "GRANT SELECT ON performance_schema.* TO `u`@`%`"
-        );
+        assert_eq!(missing[1].remedy, "GRANT SELECT ON performance_schema.* TO `u`@`%`");
         assert_eq!(missing.len(), 2);
     }
 

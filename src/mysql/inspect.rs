@@ -42,18 +42,13 @@ pub async fn table_kind(
     session: &mut Session,
     name: &TableName,
 ) -> Result<Option<TableKind>, Error> {
-    let sql = format!(
-        "SELECT TABLE_TYPE FROM information_schema.TABLES WHERE {}",
-        named(name)
-    );
+    let sql = format!("SELECT TABLE_TYPE FROM information_schema.TABLES WHERE {}", named(name));
     let row = session.query_optional(&sql, LIMIT).await?;
-    Ok(row
-        .and_then(|row| row.string(0))
-        .map(|kind| match kind.as_str() {
-            "BASE TABLE" => TableKind::Base,
-            "VIEW" | "SYSTEM VIEW" => TableKind::View,
-            _ => TableKind::Other(kind),
-        }))
+    Ok(row.and_then(|row| row.string(0)).map(|kind| match kind.as_str() {
+        "BASE TABLE" => TableKind::Base,
+        "VIEW" | "SYSTEM VIEW" => TableKind::View,
+        _ => TableKind::Other(kind),
+    }))
 }
 
 /// Whether anything stands behind the name that the account may see.
@@ -96,9 +91,8 @@ pub async fn read_table(session: &mut Session, name: &TableName) -> Result<Optio
         return Ok(None);
     };
     let columns = session.query_rows(&columns_query(&spelled), LIMIT).await?;
-    let indexes = session
-        .query_rows(&format!("SHOW INDEX FROM {}", quote_table(&spelled)), LIMIT)
-        .await?;
+    let indexes =
+        session.query_rows(&format!("SHOW INDEX FROM {}", quote_table(&spelled)), LIMIT).await?;
     Ok(Some(Table {
         engine: facts.string(2).unwrap_or_default(),
         columns: columns.iter().map(read_column).collect::<Result<_, _>>()?,
@@ -143,9 +137,7 @@ pub async fn triggers(session: &mut Session, name: &TableName) -> Result<Vec<Str
         literal(&name.table)
     );
     let rows = session.query_rows(&sql, LIMIT).await?;
-    rows.iter()
-        .map(|row| row.expect_string(0, "a trigger's name"))
-        .collect()
+    rows.iter().map(|row| row.expect_string(0, "a trigger's name")).collect()
 }
 
 /// Tables whose names differ from this one at most by case, this one included.
@@ -192,8 +184,7 @@ pub async fn table_comment(
     session: &mut Session,
     name: &TableName,
 ) -> Result<Option<String>, Error> {
-    let sql =
-        format!("SELECT TABLE_COMMENT FROM information_schema.TABLES WHERE {}", named(name));
+    let sql = format!("SELECT TABLE_COMMENT FROM information_schema.TABLES WHERE {}", named(name));
     Ok(session.query_optional(&sql, LIMIT).await?.and_then(|row| row.string(0)))
 }
 
@@ -201,12 +192,8 @@ pub async fn table_comment(
 ///
 /// # Errors
 /// When the session fails.
-pub async fn auto_increment(
-    session: &mut Session,
-    name: &TableName,
-) -> Result<Option<u64>, Error> {
-    let sql =
-        format!("SELECT AUTO_INCREMENT FROM information_schema.TABLES WHERE {}", named(name));
+pub async fn auto_increment(session: &mut Session, name: &TableName) -> Result<Option<u64>, Error> {
+    let sql = format!("SELECT AUTO_INCREMENT FROM information_schema.TABLES WHERE {}", named(name));
     Ok(session.query_optional(&sql, LIMIT).await?.and_then(|row| row.u64(0)))
 }
 
@@ -224,10 +211,7 @@ pub async fn is_partitioned(session: &mut Session, name: &TableName) -> Result<b
 
 /// Whether the table has a full-text index.
 pub fn has_fulltext(table: &Table) -> bool {
-    table
-        .indexes
-        .iter()
-        .any(|index| index.index_type == "FULLTEXT")
+    table.indexes.iter().any(|index| index.index_type == "FULLTEXT")
 }
 
 /// InnoDB's number of the table that bears the name now: it stays with the table through a RENAME and
@@ -238,18 +222,11 @@ pub fn has_fulltext(table: &Table) -> bool {
 /// When the session fails, or PROCESS is missing.
 pub async fn table_id(session: &mut Session, name: &TableName) -> Result<Option<u64>, Error> {
     let sql = table_id_query(name, session.is_mariadb());
-    Ok(session
-        .query_optional(&sql, LIMIT)
-        .await?
-        .and_then(|row| row.u64(0)))
+    Ok(session.query_optional(&sql, LIMIT).await?.and_then(|row| row.u64(0)))
 }
 
 fn named(name: &TableName) -> String {
-    format!(
-        "TABLE_SCHEMA = {} AND TABLE_NAME = {}",
-        literal(&name.database),
-        literal(&name.table)
-    )
+    format!("TABLE_SCHEMA = {} AND TABLE_NAME = {}", literal(&name.database), literal(&name.table))
 }
 
 async fn read_definition(session: &mut Session, name: &TableName) -> Result<Option<String>, Error> {
@@ -301,28 +278,17 @@ fn index(name: String, row: &Row, mariadb: bool) -> Index {
 
 fn index_part(row: &Row) -> IndexPart {
     let descending = row.text(5) == Some(b"D");
-    IndexPart {
-        column: row.string(4),
-        prefix: row.u64(7),
-        descending,
-    }
+    IndexPart { column: row.string(4), prefix: row.u64(7), descending }
 }
 
 fn foreign_key(row: &Row) -> Result<ForeignKey, Error> {
     let name = row.expect_string(0, "a foreign key's name")?;
-    Ok(ForeignKey {
-        name,
-        child: table_name(row, 1)?,
-        parent: table_name(row, 3)?,
-    })
+    Ok(ForeignKey { name, child: table_name(row, 1)?, parent: table_name(row, 3)? })
 }
 
 fn table_name(row: &Row, column: usize) -> Result<TableName, Error> {
     let database = row.expect_string(column, "a database's name")?;
-    Ok(TableName::new(
-        database,
-        row.expect_string(column + 1, "a table's name")?,
-    ))
+    Ok(TableName::new(database, row.expect_string(column + 1, "a table's name")?))
 }
 
 /// InnoDB's list of tables holds names as in file names, whose rule for letters beyond ASCII is the

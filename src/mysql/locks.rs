@@ -74,11 +74,7 @@ pub async fn blockers(session: &mut Session, table: &TableName) -> Result<Vec<Bl
 /// # Errors
 /// When the session fails; MySQL wants XA_RECOVER_ADMIN.
 pub async fn prepared_xa(session: &mut Session) -> Result<Vec<PreparedXa>, Error> {
-    let sql = if session.is_mariadb() {
-        "XA RECOVER"
-    } else {
-        "XA RECOVER CONVERT XID"
-    };
+    let sql = if session.is_mariadb() { "XA RECOVER" } else { "XA RECOVER CONVERT XID" };
     let rows = session.query_rows(sql, LIMIT).await?;
     let xid = |row: &Row| match row.text(3) {
         Some(bytes) if !bytes.starts_with(b"0x") => format!("0x{}", hex::encode(bytes)),
@@ -86,10 +82,7 @@ pub async fn prepared_xa(session: &mut Session) -> Result<Vec<PreparedXa>, Error
     };
     Ok(rows
         .iter()
-        .map(|row| PreparedXa {
-            format: row.i64(0).unwrap_or(0),
-            xid: xid(row),
-        })
+        .map(|row| PreparedXa { format: row.i64(0).unwrap_or(0), xid: xid(row) })
         .collect())
 }
 
@@ -171,10 +164,7 @@ pub async fn wait_until_gone(
             return Ok(());
         }
         if Instant::now() >= deadline {
-            return Err(Error::TimeOut {
-                what: "the end of earlier sessions",
-                limit,
-            });
+            return Err(Error::TimeOut { what: "the end of earlier sessions", limit });
         }
         sleep(LOOK_AGAIN).await;
     }
@@ -188,21 +178,12 @@ const ACCOUNT_SESSIONS: &str = "SELECT ID FROM information_schema.PROCESSLIST \
      WHERE USER = SUBSTRING_INDEX(USER(), '@', 1) AND COMMAND <> 'Daemon'";
 
 async fn has_performance_schema(session: &mut Session) -> Result<bool, Error> {
-    Ok(session
-        .query_one("SELECT @@performance_schema", LIMIT)
-        .await?
-        .u64(0)
-        == Some(1)
+    Ok(session.query_one("SELECT @@performance_schema", LIMIT).await?.u64(0) == Some(1)
         && !session.is_mariadb())
 }
 
 async fn ids(session: &mut Session, sql: &str) -> Result<Vec<u64>, Error> {
-    Ok(session
-        .query_rows(sql, LIMIT)
-        .await?
-        .iter()
-        .filter_map(|row| row.u64(0))
-        .collect())
+    Ok(session.query_rows(sql, LIMIT).await?.iter().filter_map(|row| row.u64(0)).collect())
 }
 
 async fn kill(session: &mut Session, sql: &str) -> Result<(), Error> {

@@ -83,10 +83,7 @@ impl GtidSet {
             let Some(held) = self.sources.get(key) else {
                 return false;
             };
-            wanted
-                .0
-                .iter()
-                .all(|&(first, last)| held.contains(first, last))
+            wanted.0.iter().all(|&(first, last)| held.contains(first, last))
         })
     }
 
@@ -124,9 +121,7 @@ impl GtidSet {
                 return Err(ParseGtidError::ReadInterval(part.to_owned()));
             }
         }
-        waiting.map_or(Ok(()), |name| {
-            Err(ParseGtidError::FindInterval(name.to_owned()))
-        })
+        waiting.map_or(Ok(()), |name| Err(ParseGtidError::FindInterval(name.to_owned())))
     }
 }
 
@@ -138,16 +133,10 @@ impl Intervals {
     }
 
     fn add(&mut self, first: u64, last: u64) {
-        let from = self
-            .0
-            .partition_point(|&(_, end)| end.saturating_add(1) < first);
-        let to = self
-            .0
-            .partition_point(|&(start, _)| start <= last.saturating_add(1));
+        let from = self.0.partition_point(|&(_, end)| end.saturating_add(1) < first);
+        let to = self.0.partition_point(|&(start, _)| start <= last.saturating_add(1));
         let touched = self.0.get(from..to).unwrap_or_default();
-        let start = touched
-            .first()
-            .map_or(first, |&(start, _)| start.min(first));
+        let start = touched.first().map_or(first, |&(start, _)| start.min(first));
         let end = touched.last().map_or(last, |&(_, end)| end.max(last));
         self.0.splice(from..to.max(from), [(start, end)]);
     }
@@ -158,11 +147,7 @@ impl FromStr for GtidSet {
 
     fn from_str(text: &str) -> Result<Self, ParseGtidError> {
         let mut set = Self::default();
-        for source in text
-            .split(',')
-            .map(str::trim)
-            .filter(|source| !source.is_empty())
-        {
+        for source in text.split(',').map(str::trim).filter(|source| !source.is_empty()) {
             set.add_source(source)?;
         }
         Ok(set)
@@ -254,11 +239,7 @@ pub struct Position {
 
 fn write_uuid(f: &mut fmt::Formatter<'_>, uuid: &[u8; 16]) -> fmt::Result {
     for (at, byte) in uuid.iter().enumerate() {
-        f.write_str(if matches!(at, 4 | 6 | 8 | 10) {
-            "-"
-        } else {
-            ""
-        })?;
+        f.write_str(if matches!(at, 4 | 6 | 8 | 10) { "-" } else { "" })?;
         write!(f, "{byte:02x}")?;
     }
     Ok(())
@@ -293,10 +274,7 @@ fn parse_interval(text: &str) -> Option<(u64, u64)> {
 
 fn parse_number(text: &str) -> Option<u64> {
     let text = text.trim();
-    let number = text
-        .parse()
-        .ok()
-        .filter(|number| (1..=LAST_NUMBER).contains(number));
+    let number = text.parse().ok().filter(|number| (1..=LAST_NUMBER).contains(number));
     number.filter(|_| text.starts_with(|first: char| first.is_ascii_digit()))
 }
 
@@ -325,14 +303,8 @@ mod tests {
             (format!("{A}:1-5:6"), format!("{A}:1-6")),
             (format!("{A}:7:1-3,\n{A}:5"), format!("{A}:1-3:5:7")),
             (format!(" {B}:1 , {A}:2-3 "), format!("{A}:2-3,\n{B}:1")),
-            (
-                format!("{A}:tag:1-5:other:7"),
-                format!("{A}:other:7:tag:1-5"),
-            ),
-            (
-                format!("{A}:TAG:9,{A}:1,{A}:tag:8"),
-                format!("{A}:1:tag:8-9"),
-            ),
+            (format!("{A}:tag:1-5:other:7"), format!("{A}:other:7:tag:1-5")),
+            (format!("{A}:TAG:9,{A}:1,{A}:tag:8"), format!("{A}:1:tag:8-9")),
             (A.replace('-', "").to_uppercase() + ":1", format!("{A}:1")),
             (format!("{A}:1,,"), format!("{A}:1")),
         ];
@@ -364,10 +336,7 @@ mod tests {
 
     #[test]
     fn orders_files_by_number() {
-        let at = |file: &str, offset| Coordinates {
-            file: file.to_owned(),
-            offset,
-        };
+        let at = |file: &str, offset| Coordinates { file: file.to_owned(), offset };
         let ordered = [
             at("binlog.000001", 4),
             at("binlog.000001", 90),
@@ -382,28 +351,16 @@ mod tests {
     #[test]
     fn stores_a_position_as_text() {
         let gtids = Some(format!("{A}:1-5").parse().expect("a set"));
-        let coordinates = Coordinates {
-            file: "binlog.000003".to_owned(),
-            offset: 1 << 40,
-        };
+        let coordinates = Coordinates { file: "binlog.000003".to_owned(), offset: 1 << 40 };
         let position = Position { coordinates, gtids };
         let json = serde_json::to_string(&position).expect("json");
         assert!(json.contains(&format!("\"{A}:1-5\"")), "{json}");
-        assert_eq!(
-            serde_json::from_str::<Position>(&json).expect("position"),
-            position
-        );
+        assert_eq!(serde_json::from_str::<Position>(&json).expect("position"), position);
     }
 
     fn gtids() -> impl Strategy<Value = BTreeSet<Gtid>> {
-        let gtid =
-            (0u8..3, prop_oneof!["", "tag", "other"], 1u64..40).prop_map(|(uuid, tag, number)| {
-                Gtid {
-                    uuid: [uuid; 16],
-                    tag,
-                    number,
-                }
-            });
+        let gtid = (0u8..3, prop_oneof!["", "tag", "other"], 1u64..40)
+            .prop_map(|(uuid, tag, number)| Gtid { uuid: [uuid; 16], tag, number });
         proptest::collection::btree_set(gtid, 0..60)
     }
 

@@ -63,8 +63,7 @@ impl Server {
 
     /// Whether a global variable is ON (or 1).
     pub fn is_on(&self, name: &str) -> bool {
-        self.variable(name)
-            .is_some_and(|value| value == "1" || value.eq_ignore_ascii_case("ON"))
+        self.variable(name).is_some_and(|value| value == "1" || value.eq_ignore_ascii_case("ON"))
     }
 
     /// `server_id`, 0 when it has none.
@@ -99,8 +98,7 @@ impl Server {
 
     /// Whether JSON changes are written as differences.
     pub fn writes_partial_json(&self) -> bool {
-        self.variable("binlog_row_value_options")
-            .is_some_and(|value| !value.is_empty())
+        self.variable("binlog_row_value_options").is_some_and(|value| !value.is_empty())
     }
 
     /// Whether transactions are written compressed.
@@ -110,9 +108,7 @@ impl Server {
 
     /// How long binlog files are kept; `None` when they are kept for ever.
     pub fn binlog_retention(&self) -> Option<Duration> {
-        let seconds = self
-            .number("binlog_expire_logs_seconds")
-            .filter(|seconds| *seconds > 0);
+        let seconds = self.number("binlog_expire_logs_seconds").filter(|seconds| *seconds > 0);
         let days = || self.number("expire_logs_days").filter(|days| *days > 0);
         let seconds = seconds.or_else(|| days().map(|days| days.saturating_mul(86_400)));
         seconds.map(Duration::from_secs)
@@ -120,16 +116,14 @@ impl Server {
 
     /// Whether it refuses writes of ordinary accounts.
     pub fn is_read_only(&self) -> bool {
-        let read_only = self
-            .variable("read_only")
-            .is_some_and(|value| value.starts_with("READ_ONLY"));
+        let read_only =
+            self.variable("read_only").is_some_and(|value| value.starts_with("READ_ONLY"));
         read_only || self.is_on("read_only") || self.is_on("super_read_only")
     }
 
     /// Whether names of tables are compared without case.
     pub fn ignores_table_case(&self) -> bool {
-        self.number("lower_case_table_names")
-            .is_some_and(|value| value != 0)
+        self.number("lower_case_table_names").is_some_and(|value| value != 0)
     }
 
     /// The largest statement in bytes that it takes.
@@ -139,20 +133,15 @@ impl Server {
 
     /// Whether several servers of its cluster take writes: Galera, or Group Replication multi-primary.
     pub fn has_several_writers(&self) -> bool {
-        let group = self
-            .variable("group_replication_group_name")
-            .is_some_and(|name| !name.is_empty());
+        let group =
+            self.variable("group_replication_group_name").is_some_and(|name| !name.is_empty());
         let single = self.is_on("group_replication_single_primary_mode");
         self.is_on("wsrep_on") || (group && !single)
     }
 
     /// Whether the swap can be a RENAME under LOCK TABLES by one session (MySQL from 8.0.13).
     pub fn renames_locked_tables(&self) -> bool {
-        let since = Version {
-            major: 8,
-            minor: 0,
-            patch: 13,
-        };
+        let since = Version { major: 8, minor: 0, patch: 13 };
         self.flavour == Flavour::MySql && self.version >= since
     }
 }
@@ -178,15 +167,10 @@ impl Server {
 impl Version {
     /// The first three numbers of a version's text; what is missing is 0.
     pub fn parse(text: &str) -> Self {
-        let mut numbers = text
-            .split(|c: char| !c.is_ascii_digit())
-            .map(|part| part.parse().unwrap_or(0));
+        let mut numbers =
+            text.split(|c: char| !c.is_ascii_digit()).map(|part| part.parse().unwrap_or(0));
         let mut next = || numbers.next().unwrap_or(0);
-        Self {
-            major: next(),
-            minor: next(),
-            patch: next(),
-        }
+        Self { major: next(), minor: next(), patch: next() }
     }
 }
 
@@ -201,30 +185,12 @@ pub async fn read_server(session: &mut Session) -> Result<Server, Error> {
         .iter()
         .filter_map(|row| Some((row.string(0)?.to_lowercase(), row.string(1)?)))
         .collect();
-    let version_text = variables
-        .get("version")
-        .cloned()
-        .ok_or(Error::ReadAnswer("the version"))?;
-    let log_bin = variables
-        .get("log_bin")
-        .is_some_and(|value| value == "ON" || value == "1");
-    let filters = if log_bin {
-        permitted(binlog_status(session).await)?
-    } else {
-        None
-    };
-    let filter = |column| {
-        filters
-            .as_ref()
-            .and_then(|row| row.string(column))
-            .unwrap_or_default()
-    };
+    let version_text = variables.get("version").cloned().ok_or(Error::ReadAnswer("the version"))?;
+    let log_bin = variables.get("log_bin").is_some_and(|value| value == "ON" || value == "1");
+    let filters = if log_bin { permitted(binlog_status(session).await)? } else { None };
+    let filter = |column| filters.as_ref().and_then(|row| row.string(column)).unwrap_or_default();
     Ok(Server {
-        flavour: if session.is_mariadb() {
-            Flavour::MariaDb
-        } else {
-            Flavour::MySql
-        },
+        flavour: if session.is_mariadb() { Flavour::MariaDb } else { Flavour::MySql },
         version: Version::parse(&version_text),
         version_text,
         identity: session.server_identity().to_owned(),
@@ -241,19 +207,14 @@ pub async fn read_server(session: &mut Session) -> Result<Server, Error> {
 /// # Errors
 /// When the session fails, the binlog is off, or REPLICATION CLIENT is missing.
 pub async fn read_position(session: &mut Session, server: &Server) -> Result<Position, Error> {
-    let row = binlog_status(session)
-        .await?
-        .ok_or(Error::ReadAnswer("the binlog's position"))?;
+    let row = binlog_status(session).await?.ok_or(Error::ReadAnswer("the binlog's position"))?;
     let file = row.expect_string(0, "the binlog's file")?;
     let offset = row.expect_u64(1, "the binlog's offset")?;
     let gtids = match server.has_gtids() {
         true => Some(row.expect_string(4, "the executed GTIDs")?.parse()?),
         false => None,
     };
-    Ok(Position {
-        coordinates: Coordinates { file, offset },
-        gtids,
-    })
+    Ok(Position { coordinates: Coordinates { file, offset }, gtids })
 }
 
 /// Waits until every transaction of the set is executed, which makes it visible to readers. `false` when
@@ -266,8 +227,7 @@ pub async fn wait_for_executed(
     set: &GtidSet,
     time: Duration,
 ) -> Result<bool, Error> {
-    let sql =
-        format!("SELECT WAIT_FOR_EXECUTED_GTID_SET('{set}', {:.3})", time.as_secs_f64());
+    let sql = format!("SELECT WAIT_FOR_EXECUTED_GTID_SET('{set}', {:.3})", time.as_secs_f64());
     Ok(session.query_one(&sql, time + LIMIT).await?.u64(0) == Some(0))
 }
 
@@ -335,10 +295,7 @@ fn variables_query() -> String {
         "binlog_storage_engine",
     ];
     let names: Vec<String> = names.iter().map(|name| format!("'{name}'")).collect();
-    format!(
-        "SHOW GLOBAL VARIABLES WHERE Variable_name IN ({})",
-        names.join(",")
-    )
+    format!("SHOW GLOBAL VARIABLES WHERE Variable_name IN ({})", names.join(","))
 }
 
 /// The row with file, offset and filters; its name depends on the version.
@@ -380,11 +337,7 @@ mod tests {
 
     #[test]
     fn reads_versions() {
-        let of = |major, minor, patch| Version {
-            major,
-            minor,
-            patch,
-        };
+        let of = |major, minor, patch| Version { major, minor, patch };
         assert_eq!(Version::parse("9.7.4-2"), of(9, 7, 4));
         assert_eq!(Version::parse("10.11.6-MariaDB-log"), of(10, 11, 6));
         assert_eq!(Version::parse("8.4"), of(8, 4, 0));
@@ -410,14 +363,8 @@ mod tests {
     #[test]
     fn tells_retention_and_writers() {
         let of = |pairs: &[(&str, &str)]| server(Flavour::MySql, "8.4.0", pairs);
-        assert_eq!(
-            of(&[("binlog_expire_logs_seconds", "0")]).binlog_retention(),
-            None
-        );
-        let days = of(&[
-            ("binlog_expire_logs_seconds", "0"),
-            ("expire_logs_days", "2"),
-        ]);
+        assert_eq!(of(&[("binlog_expire_logs_seconds", "0")]).binlog_retention(), None);
+        let days = of(&[("binlog_expire_logs_seconds", "0"), ("expire_logs_days", "2")]);
         assert_eq!(days.binlog_retention(), Some(Duration::from_secs(172_800)));
         assert!(of(&[("wsrep_on", "ON")]).has_several_writers());
         let group = ("group_replication_group_name", "x");

@@ -45,13 +45,7 @@ impl Session {
     /// Wraps a connection that is set up; `tag` is put into a comment before every statement.
     pub(super) fn new(conn: Conn, tag: &str, server: Identity) -> Self {
         let comment = comment(tag);
-        Self {
-            conn,
-            comment,
-            server: server.uuid,
-            mariadb: server.mariadb,
-            busy: false,
-        }
+        Self { conn, comment, server: server.uuid, mariadb: server.mariadb, busy: false }
     }
 
     /// The server's number for this connection.
@@ -117,9 +111,7 @@ impl Session {
     /// # Errors
     /// As [`Session::execute`], and `ReadAnswer` when there is no row.
     pub async fn query_one(&mut self, sql: &str, limit: Duration) -> Result<Row, Error> {
-        self.query_optional(sql, limit)
-            .await?
-            .ok_or(Error::ReadAnswer("a row"))
+        self.query_optional(sql, limit).await?.ok_or(Error::ReadAnswer("a row"))
     }
 
     /// Opens a transaction.
@@ -135,12 +127,7 @@ impl Session {
     /// # Errors
     /// As [`Session::execute`].
     pub async fn begin_snapshot(&mut self, limit: Duration) -> Result<(), Error> {
-        self.execute(
-            "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY",
-            limit,
-        )
-        .await
-        .map(drop)
+        self.execute("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY", limit).await.map(drop)
     }
 
     /// Commits. When the answer is lost the transaction may or may not have been committed.
@@ -165,11 +152,7 @@ impl Session {
     /// # Errors
     /// `SessionLost` when it was broken off.
     pub fn into_conn(self) -> Result<Conn, Error> {
-        if self.busy {
-            Err(Error::SessionLost)
-        } else {
-            Ok(self.conn)
-        }
+        if self.busy { Err(Error::SessionLost) } else { Ok(self.conn) }
     }
 
     /// Ends the session; one that was broken off is dropped without a word.
@@ -194,10 +177,7 @@ impl Session {
         result: Option<mysql_async::Result<T>>,
         limit: Duration,
     ) -> Result<T, Error> {
-        let result = result.ok_or(Error::TimeOut {
-            what: "a statement",
-            limit,
-        })?;
+        let result = result.ok_or(Error::TimeOut { what: "a statement", limit })?;
         self.busy = matches!(&result, Err(error) if error.is_fatal());
         result.map_err(Error::from_statement)
     }
@@ -216,11 +196,7 @@ impl Row {
             Value::Bytes(bytes) => Ok(Some(bytes)),
             _ => Err(Error::ReadAnswer("values in text form")),
         };
-        let cells = row
-            .unwrap()
-            .into_iter()
-            .map(cell)
-            .collect::<Result<_, _>>()?;
+        let cells = row.unwrap().into_iter().map(cell).collect::<Result<_, _>>()?;
         Ok(Self { cells })
     }
 
@@ -231,8 +207,7 @@ impl Row {
 
     /// The column as a string; sessions speak utf8mb4, so only binary values are replaced in part.
     pub fn string(&self, column: usize) -> Option<String> {
-        self.text(column)
-            .map(|bytes| String::from_utf8_lossy(bytes).into_owned())
+        self.text(column).map(|bytes| String::from_utf8_lossy(bytes).into_owned())
     }
 
     /// The column as a number; `None` also when it is not one.
@@ -291,22 +266,14 @@ mod tests {
     #[test]
     fn keeps_the_tag_inside_the_comment() {
         assert_eq!(comment("m-1"), "/* ghostship m-1 */ ");
-        assert_eq!(
-            comment("*/ DROP TABLE t; /*"),
-            "/* ghostship DROPTABLEt */ "
-        );
-        assert_eq!(
-            comment(&"x".repeat(99)).len(),
-            "/* ghostship  */ ".len() + TAG_LENGTH
-        );
+        assert_eq!(comment("*/ DROP TABLE t; /*"), "/* ghostship DROPTABLEt */ ");
+        assert_eq!(comment(&"x".repeat(99)).len(), "/* ghostship  */ ".len() + TAG_LENGTH);
     }
 
     #[test]
     fn reads_cells_by_kind() {
         let cell = |text: &str| Some(text.as_bytes().to_vec());
-        let row = Row {
-            cells: vec![cell("18446744073709551615"), cell("-5"), None, cell("é")],
-        };
+        let row = Row { cells: vec![cell("18446744073709551615"), cell("-5"), None, cell("é")] };
         assert_eq!((row.u64(0), row.i64(0)), (Some(u64::MAX), None));
         assert_eq!((row.u64(1), row.i64(1)), (None, Some(-5)));
         assert_eq!((row.text(2), row.string(2)), (None, None));

@@ -2,11 +2,7 @@
 
 /// A string literal that no `sql_mode` and no character in it can end early.
 pub(super) fn literal(text: &str) -> String {
-    if text.is_empty() {
-        "''".to_owned()
-    } else {
-        format!("_utf8mb4 0x{}", hex::encode(text))
-    }
+    if text.is_empty() { "''".to_owned() } else { format!("_utf8mb4 0x{}", hex::encode(text)) }
 }
 
 /// The part of a data file's name that stands for a database or table, when it is ASCII.

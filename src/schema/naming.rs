@@ -45,9 +45,9 @@ impl HelperNames {
 
     /// Whether every helper sorts after the source table, also when the server folds case.
     pub fn sort_after(&self, source: &str) -> bool {
-        [&self.shadow, &self.old, &self.control].into_iter().all(|name| {
-            name.as_str() > source && name.to_lowercase() > source.to_lowercase()
-        })
+        [&self.shadow, &self.old, &self.control]
+            .into_iter()
+            .all(|name| name.as_str() > source && name.to_lowercase() > source.to_lowercase())
     }
 }
 
@@ -60,7 +60,8 @@ fn helper(source: &str, suffix: &str) -> String {
     }
     let hash = hex::encode(Sha256::digest(source.as_bytes()));
     let hash: String = hash.chars().take(12).collect();
-    let prefix = if source.chars().next().is_some_and(|first| first < '~') { "~" } else { "\u{ffee}" };
+    let prefix =
+        if source.chars().next().is_some_and(|first| first < '~') { "~" } else { "\u{ffee}" };
     let room = NAME_LIMIT - 2 - hash.len() - suffix.chars().count();
     let cut: String = source.chars().take(room).collect();
     format!("{prefix}{cut}_{hash}{suffix}")
@@ -72,7 +73,8 @@ mod tests {
 
     #[test]
     fn helpers_fit_and_sort_after_their_source() {
-        let long = ["o".repeat(64), "Z".repeat(61), "é".repeat(64), "表".repeat(63), "~".repeat(64)];
+        let long =
+            ["o".repeat(64), "Z".repeat(61), "é".repeat(64), "表".repeat(63), "~".repeat(64)];
         for source in long.iter().map(String::as_str).chain(["t", "Orders", "z", "a b", "表"]) {
             let names = HelperNames::of(source, &[]);
             assert!(names.sort_after(source), "{names:?}");

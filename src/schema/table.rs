@@ -15,10 +15,7 @@ pub struct TableName {
 impl TableName {
     /// Joins a database and a table name.
     pub fn new(database: impl Into<String>, table: impl Into<String>) -> Self {
-        Self {
-            database: database.into(),
-            table: table.into(),
-        }
+        Self { database: database.into(), table: table.into() }
     }
 }
 
@@ -52,23 +49,17 @@ pub struct Table {
 impl Table {
     /// The column of that name; names of columns ignore case.
     pub fn column(&self, name: &str) -> Option<&Column> {
-        self.columns
-            .iter()
-            .find(|column| same_name(&column.name, name))
+        self.columns.iter().find(|column| same_name(&column.name, name))
     }
 
     /// The zero-based position of the column of that name in a row image.
     pub fn column_index(&self, name: &str) -> Option<usize> {
-        self.columns
-            .iter()
-            .position(|column| same_name(&column.name, name))
+        self.columns.iter().position(|column| same_name(&column.name, name))
     }
 
     /// The index of that name; names of indexes ignore case.
     pub fn index(&self, name: &str) -> Option<&Index> {
-        self.indexes
-            .iter()
-            .find(|index| same_name(&index.name, name))
+        self.indexes.iter().find(|index| same_name(&index.name, name))
     }
 }
 

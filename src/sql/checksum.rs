@@ -52,11 +52,8 @@ impl Comparison {
 /// One text of a row, told apart from its neighbours.
 fn framed(text: &Text, nullable: bool) -> String {
     let value = &text.value;
-    let framed = if text.plain {
-        value.clone()
-    } else {
-        format!("CONCAT(LENGTH({value}), ':', {value})")
-    };
+    let framed =
+        if text.plain { value.clone() } else { format!("CONCAT(LENGTH({value}), ':', {value})") };
     if nullable { format!("IFNULL({framed}, 'N')") } else { framed }
 }
 
@@ -66,15 +63,12 @@ fn texts(pair: &ColumnPair) -> Option<(Text, Text)> {
     let source = quote(&pair.source.name);
     let shadow = quote(&pair.shadow.name);
     let both = |make: &dyn Fn(&str) -> String, plain: bool| {
-        Some((
-            Text { value: make(&source), plain },
-            Text { value: make(&shadow), plain },
-        ))
+        Some((Text { value: make(&source), plain }, Text { value: make(&shadow), plain }))
     };
     match (&pair.source.column_type, &pair.shadow.column_type) {
-        (T::Integer { .. }, T::Integer { .. })
-        | (T::Date, T::Date)
-        | (T::Year, T::Year) => both(&str::to_owned, true),
+        (T::Integer { .. }, T::Integer { .. }) | (T::Date, T::Date) | (T::Year, T::Year) => {
+            both(&str::to_owned, true)
+        }
         (T::Bit { .. }, T::Bit { .. }) => both(&|c| format!("({c}+0)"), true),
         (T::Decimal { .. } | T::Integer { .. }, T::Decimal { .. })
         | (T::Decimal { .. }, T::Integer { .. }) => {
@@ -139,7 +133,10 @@ fn is_bytes(column: &ColumnType) -> bool {
 fn is_text(column: &ColumnType) -> bool {
     matches!(
         column,
-        ColumnType::Text { .. } | ColumnType::Enum { .. } | ColumnType::Set { .. } | ColumnType::Json
+        ColumnType::Text { .. }
+            | ColumnType::Enum { .. }
+            | ColumnType::Set { .. }
+            | ColumnType::Json
     )
 }
 

@@ -123,9 +123,5 @@ fn indexed(pair: &Pair) -> String {
 }
 
 pub(super) fn key_expressions(key: &MigrationKey) -> String {
-    key.columns
-        .iter()
-        .map(|column| select_expression(column, ""))
-        .collect::<Vec<_>>()
-        .join(", ")
+    key.columns.iter().map(|column| select_expression(column, "")).collect::<Vec<_>>().join(", ")
 }

@@ -135,10 +135,9 @@ impl Claims {
             _ => None,
         };
         match claimed {
-            Some(upper) => self.segments.insert(
-                index,
-                Segment { upper: Some(upper), state: State::InFlight(chunk) },
-            ),
+            Some(upper) => self
+                .segments
+                .insert(index, Segment { upper: Some(upper), state: State::InFlight(chunk) }),
             None => self.set(index, State::InFlight(chunk)),
         }
         Some(chunk)

@@ -224,8 +224,9 @@ impl<M: Clone> Backlog<M> {
         for hold in &mut self.holds {
             hold.waiting_for.retain(|waiting| *waiting != chunk);
         }
-        let (free, still) =
-            std::mem::take(&mut self.holds).into_iter().partition(|hold| hold.waiting_for.is_empty());
+        let (free, still) = std::mem::take(&mut self.holds)
+            .into_iter()
+            .partition(|hold| hold.waiting_for.is_empty());
         self.holds = still;
         let free: Vec<Hold> = free;
         free.into_iter().flat_map(|hold| hold.keys).collect()

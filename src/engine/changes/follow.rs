@@ -121,7 +121,8 @@ async fn hear(context: &Context, kind: &str, payload: &[u8]) {
     let Some(number) = own_number(context.epoch, payload) else { return };
     match kind {
         "heartbeat" => {
-            let lag = Instant::now().saturating_duration_since(context.meter.heartbeat_sent(number));
+            let lag =
+                Instant::now().saturating_duration_since(context.meter.heartbeat_sent(number));
             context.meter.update(|progress| progress.stream_lag = Some(lag));
         }
         "marker" => {

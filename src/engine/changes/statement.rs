@@ -67,8 +67,7 @@ pub(super) fn mentions(text: &str, default_database: &str, table: &TableName) ->
     let tokens = tokens(text);
     let same = |one: &str, other: &str| one.to_lowercase() == other.to_lowercase();
     let dropped = |word: &str| same(word, "DATABASE") || same(word, "SCHEMA");
-    let names_database =
-        matches!(tokens.as_slice(), [Token::Word(drop), Token::Word(kind), ..]
+    let names_database = matches!(tokens.as_slice(), [Token::Word(drop), Token::Word(kind), ..]
             if same(drop, "DROP") && dropped(kind));
     tokens.iter().enumerate().any(|(at, token)| {
         let Some(name) = token.name() else { return false };

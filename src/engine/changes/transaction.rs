@@ -237,7 +237,9 @@ impl Transactions {
             Statement::XaStart => self.open(true),
             Statement::Commit | Statement::Rollback => self.commit(end),
             Statement::Inside => Ok(Vec::new()),
-            Statement::XaCommit(xid) => self.end_prepared(end, |at| Change::XaCommitted { xid, at }),
+            Statement::XaCommit(xid) => {
+                self.end_prepared(end, |at| Change::XaCommitted { xid, at })
+            }
             Statement::XaRollback(xid) => {
                 self.end_prepared(end, |at| Change::XaRolledBack { xid, at })
             }
@@ -337,7 +339,9 @@ impl Transactions {
             Statement::Rows(word) if mentions(text, database, source) => {
                 Err(ChangeError::StatementFormat { statement: word.clone() })
             }
-            Statement::Unknown if mentions(text, database, source) && !is_account_statement(text) => {
+            Statement::Unknown
+                if mentions(text, database, source) && !is_account_statement(text) =>
+            {
                 Err(ChangeError::StatementFormat { statement: "an unknown statement".to_owned() })
             }
             _ => Ok(()),
@@ -441,7 +445,10 @@ fn control_change(slots: &Slots<'_>) -> Option<Change> {
 /// Statements that name tables and change none.
 fn is_account_statement(text: &str) -> bool {
     let first = text.split_whitespace().next().unwrap_or_default().to_uppercase();
-    matches!(first.as_str(), "GRANT" | "REVOKE" | "ANALYZE" | "OPTIMIZE" | "REPAIR" | "FLUSH" | "SET")
+    matches!(
+        first.as_str(),
+        "GRANT" | "REVOKE" | "ANALYZE" | "OPTIMIZE" | "REPAIR" | "FLUSH" | "SET"
+    )
 }
 
 #[cfg(test)]

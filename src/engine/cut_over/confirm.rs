@@ -46,7 +46,8 @@ pub async fn expect_unchanged(plan: &Plan, session: &mut Session) -> Result<()> 
     let tables = &plan.tables;
     let source = inspect::table_id(session, &tables.source).await.doing("look up a table's id")?;
     let shadow = inspect::table_id(session, &tables.shadow).await.doing("look up a table's id")?;
-    let taken = inspect::table_exists(session, &tables.old).await.doing("look for the old table")?;
+    let taken =
+        inspect::table_exists(session, &tables.old).await.doing("look for the old table")?;
     if source != Some(plan.stored.source_id) {
         return Err(Error::Blocked { refusal: foreign(&tables.source) });
     }
@@ -70,7 +71,8 @@ pub fn foreign(table: &TableName) -> Refusal {
     Refusal {
         reason: Reason::SourceChanged,
         message: format!("{table} is not the table that this migration began with"),
-        remedy: "find out who renamed, dropped or re-created it; abort this migration and start a new \
+        remedy:
+            "find out who renamed, dropped or re-created it; abort this migration and start a new \
                  one"
             .to_owned(),
     }
@@ -81,7 +83,8 @@ pub fn too_late(table: &TableName) -> Refusal {
     Refusal {
         reason: Reason::TooLate,
         message: format!("{table} has its new definition already: there is nothing to abort"),
-        remedy: "set `abort: false` and run the same command again to finish the clean-up".to_owned(),
+        remedy: "set `abort: false` and run the same command again to finish the clean-up"
+            .to_owned(),
     }
 }
 

@@ -101,9 +101,10 @@ fn limit_attempts(context: &Context, made: u32, why: &str) -> Result<()> {
         refusal: Refusal {
             reason: Reason::CutOverBlocked,
             message: format!("{made} cut-over attempts did not swap; the last one: {why}"),
-            remedy: "end what blocks the table or raise cutOver.maxAttempts or cutOver.lockBudget, \
+            remedy:
+                "end what blocks the table or raise cutOver.maxAttempts or cutOver.lockBudget, \
                      and run the same command again"
-                .to_owned(),
+                    .to_owned(),
         },
     })
 }
@@ -166,7 +167,8 @@ async fn obstacle(
     if backlog > SMALL_BACKLOG || dirty > SMALL_DIRTY {
         return Ok(Some(format!("the backlog of {} keys to shrink", backlog + dirty)));
     }
-    if let Some(xid) = locks::prepared_xa(session).await.doing("list prepared XA transactions")?.first()
+    if let Some(xid) =
+        locks::prepared_xa(session).await.doing("list prepared XA transactions")?.first()
     {
         return Ok(Some(format!(
             "the prepared XA transaction {xid} to end (XaPending): commit or roll it back"

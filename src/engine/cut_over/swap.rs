@@ -10,9 +10,9 @@ use crate::engine::applier::sync_keys;
 use crate::engine::context::{Context, Deadline};
 use crate::engine::control::{self, SHORT};
 use crate::engine::error::Doing;
+use crate::engine::phase::PhaseKind;
 use crate::engine::plan::SyncShape;
 use crate::engine::{Error, Result, conflict, markers, verify};
-use crate::engine::phase::PhaseKind;
 use crate::failpoint::hit;
 use crate::mysql::connect::Role;
 use crate::mysql::error::ErrorClass;
@@ -198,10 +198,14 @@ async fn drain(context: &Context, session: &mut Session, deadline: Deadline) -> 
         (flow.backlog.queued() + flow.backlog.held(), flow.backlog.dirty_keys())
     };
     if left > 0 {
-        return Err(Failed::NotYet(format!("{left} keys were left when the lock budget was spent")));
+        return Err(Failed::NotYet(format!(
+            "{left} keys were left when the lock budget was spent"
+        )));
     }
     if !verify::equal_under_lock(context, session, &dirty).await? {
-        return Err(Failed::NotYet("rows differed under the lock and are compared again".to_owned()));
+        return Err(Failed::NotYet(
+            "rows differed under the lock and are compared again".to_owned(),
+        ));
     }
     Ok(())
 }
@@ -255,7 +259,9 @@ async fn rename(context: &Context, session: &mut Session) -> Attempt<()> {
         && matches!(error.class(), ErrorClass::Retryable | ErrorClass::Interrupted)
     {
         context.swap_sent.store(false, Ordering::Release);
-        return Err(Failed::NotYet("the RENAME had to wait, perhaps for a running backup".to_owned()));
+        return Err(Failed::NotYet(
+            "the RENAME had to wait, perhaps for a running backup".to_owned(),
+        ));
     }
     renamed.doing("swap the tables")?;
     Ok(())

@@ -124,9 +124,10 @@ fn mismatch(repaired: u64, limit: u64) -> Refusal {
             "{repaired} rows of the shadow table differ from the source table although no event \
              changed them, which is more than verify.repairLimit ({limit})"
         ),
-        remedy: "look for sessions that write with sql_log_bin=0 or into the shadow table; then raise \
+        remedy:
+            "look for sessions that write with sql_log_bin=0 or into the shadow table; then raise \
                  verify.repairLimit to let the rows be repaired, or abort and start again"
-            .to_owned(),
+                .to_owned(),
     }
 }
 

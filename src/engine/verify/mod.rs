@@ -103,8 +103,11 @@ impl Walk {
         let Some(lower) = self.cursor.take() else { return Ok(None) };
         let pair = &context.plan.pair;
         let boundary = sync::boundary(pair, lower.as_ref(), None, self.size.rows())?;
-        let row =
-            self.session.query_optional(&boundary, BATCH_LIMIT).await.doing("find a range's end")?;
+        let row = self
+            .session
+            .query_optional(&boundary, BATCH_LIMIT)
+            .await
+            .doing("find a range's end")?;
         let upper = row.map(|row| rows::key_of(&pair.source_key, &row)).transpose()?;
         self.cursor = upper.clone().map(Some);
         let bounds = (lower, upper);

@@ -257,7 +257,11 @@ fn xa_prepare(mut data: &[u8], end: Coordinates) -> Option<BinlogEvent> {
     let branch = usize::try_from(fixed(&mut data, 4)?).ok()?;
     let global = hex::encode(take(&mut data, global)?);
     let branch = hex::encode(take(&mut data, branch)?);
-    Some(BinlogEvent::XaPrepare { xid: format!("X'{global}',X'{branch}',{format}"), one_phase, end })
+    Some(BinlogEvent::XaPrepare {
+        xid: format!("X'{global}',X'{branch}',{format}"),
+        one_phase,
+        end,
+    })
 }
 
 fn text(bytes: &[u8]) -> String {

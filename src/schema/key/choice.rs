@@ -182,11 +182,13 @@ fn key_kind(column: &Column) -> Option<KeyKind> {
         ColumnType::Timestamp { fsp } => KeyKind::Timestamp { fsp: *fsp },
         ColumnType::Binary { length } => KeyKind::Binary { length: *length },
         ColumnType::VarBinary { .. } => KeyKind::VarBinary,
-        ColumnType::Text { kind: TextKind::Char | TextKind::VarChar, charset, collation, .. } => {
-            KeyKind::Text { charset: charset.clone(), collation: collation.clone() }
-        }
+        ColumnType::Text {
+            kind: TextKind::Char | TextKind::VarChar, charset, collation, ..
+        } => KeyKind::Text { charset: charset.clone(), collation: collation.clone() },
         ColumnType::Enum { labels, .. } => KeyKind::Enum { labels: labels.len() },
-        ColumnType::Set { labels, .. } if labels.len() <= SET_LABELS => KeyKind::Set { labels: labels.len() },
+        ColumnType::Set { labels, .. } if labels.len() <= SET_LABELS => {
+            KeyKind::Set { labels: labels.len() }
+        }
         _ => return None,
     })
 }

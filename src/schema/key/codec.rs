@@ -10,7 +10,9 @@ pub(super) fn put_part(out: &mut Vec<u8>, kind: &KeyKind, part: &KeyPart) -> Opt
         (KeyKind::Decimal { precision, scale }, KeyPart::Decimal(text)) => {
             decimal::put(out, text, *precision, *scale)
         }
-        (_, KeyPart::UInt(value)) => put_uint(out, stored_number(kind, *value)?, number_size(kind)?),
+        (_, KeyPart::UInt(value)) => {
+            put_uint(out, stored_number(kind, *value)?, number_size(kind)?)
+        }
         (KeyKind::Date, KeyPart::Temporal(text)) => temporal::put_date(out, text),
         (KeyKind::Time { fsp }, KeyPart::Temporal(text)) => temporal::put_time(out, text, *fsp),
         (KeyKind::DateTime { fsp }, KeyPart::Temporal(text)) => {

@@ -179,7 +179,8 @@ fn parse_micros(fraction: &str, fsp: u8) -> Option<u64> {
         return Some(0);
     }
     let digits = fraction.trim_end_matches('0');
-    if digits.len() > usize::from(fsp.min(6)) || !digits.bytes().all(|digit| digit.is_ascii_digit()) {
+    if digits.len() > usize::from(fsp.min(6)) || !digits.bytes().all(|digit| digit.is_ascii_digit())
+    {
         return None;
     }
     format!("{digits:0<6}").parse().ok()

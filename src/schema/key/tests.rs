@@ -32,7 +32,10 @@ fn assert_rising(kind: KeyKind, texts: &[&str]) {
 #[test]
 fn encodings_rise_with_the_values() {
     assert_rising(KeyKind::Int { bytes: 3 }, &["-8388608", "-1", "0", "1", "8388607"]);
-    assert_rising(KeyKind::UInt { bytes: 8 }, &["0", "9223372036854775808", "18446744073709551615"]);
+    assert_rising(
+        KeyKind::UInt { bytes: 8 },
+        &["0", "9223372036854775808", "18446744073709551615"],
+    );
     assert_rising(KeyKind::Bit { bits: 64 }, &["0", "1", "256", "18446744073709551615"]);
     assert_rising(KeyKind::Year, &["0", "1901", "2024", "2155"]);
     assert_rising(KeyKind::Enum { labels: 300 }, &["0", "1", "255", "256", "300"]);
@@ -40,10 +43,22 @@ fn encodings_rise_with_the_values() {
     assert_rising(KeyKind::Date, &["0000-00-00", "0000-00-01", "1999-12-31", "9999-12-31"]);
     assert_rising(
         KeyKind::Decimal { precision: 12, scale: 3 },
-        &["-999999999.999", "-1.001", "-1.000", "-0.001", "0.000", "0.001", "10.500", "999999999.999"],
+        &[
+            "-999999999.999",
+            "-1.001",
+            "-1.000",
+            "-0.001",
+            "0.000",
+            "0.001",
+            "10.500",
+            "999999999.999",
+        ],
     );
     assert_rising(KeyKind::Decimal { precision: 4, scale: 4 }, &["-0.9999", "0.0000", "0.0100"]);
-    assert_rising(KeyKind::Decimal { precision: 30, scale: 0 }, &["-5", "0", "123456789012345678901234567890"]);
+    assert_rising(
+        KeyKind::Decimal { precision: 30, scale: 0 },
+        &["-5", "0", "123456789012345678901234567890"],
+    );
 }
 
 #[test]
@@ -67,7 +82,12 @@ fn times_rise_at_every_precision() {
     );
     assert_rising(
         KeyKind::Timestamp { fsp: 2 },
-        &["0000-00-00 00:00:00.00", "1970-01-01 00:00:01.00", "2024-02-29 12:00:00.25", "2038-01-19 03:14:07.99"],
+        &[
+            "0000-00-00 00:00:00.00",
+            "1970-01-01 00:00:01.00",
+            "2024-02-29 12:00:00.25",
+            "2038-01-19 03:14:07.99",
+        ],
     );
 }
 

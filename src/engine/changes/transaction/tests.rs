@@ -159,9 +159,9 @@ fn xa_transactions_are_kept_aside() {
         ]
     };
     let prepared = Change::XaPrepared { xid: xid(), at: mark(100, 1) };
-    assert_eq!(run(group(false)).unwrap(), vec![begin(1), keys(&[3]), prepared]);
+    assert_eq!(run(group(false)).unwrap(), vec![begin(1), Change::XaStarted, keys(&[3]), prepared]);
     let end = Change::End { at: mark(100, 1) };
-    assert_eq!(run(group(true)).unwrap(), vec![begin(1), keys(&[3]), end]);
+    assert_eq!(run(group(true)).unwrap(), vec![begin(1), Change::XaStarted, keys(&[3]), end]);
     let committed = Change::XaCommitted { xid: xid(), at: mark(90, 2) };
     let events = vec![announce(2), query("XA COMMIT X'61',X'',1")];
     assert_eq!(run(events).unwrap(), vec![begin(2), committed]);

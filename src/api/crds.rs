@@ -1,0 +1,108 @@
+//! All kinds as custom resource definitions in YAML: what `ghostship crds` prints and `crds/` holds.
+
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
+    CustomResourceDefinition, JSONSchemaProps,
+};
+use kube::CustomResourceExt;
+
+use super::migration::SchemaMigration;
+use super::target::MigrationTarget;
+
+/// All definitions, in the order in which they are printed.
+pub fn all() -> [CustomResourceDefinition; 2] {
+    [definition::<MigrationTarget>(), definition::<SchemaMigration>()]
+}
+
+/// The definition of one kind. An optional field is absent, never null: a rule that asks whether a
+/// field is there would take null for a value.
+pub fn definition<K: CustomResourceExt>() -> CustomResourceDefinition {
+    let mut crd = K::crd();
+    for version in &mut crd.spec.versions {
+        let schema = version.schema.as_mut();
+        if let Some(schema) = schema.and_then(|it| it.open_api_v3_schema.as_mut()) {
+            forbid_null(schema);
+        }
+    }
+    crd
+}
+
+/// One YAML document per kind, each opened by `---`.
+///
+/// # Errors
+///
+/// Only when a definition cannot be written as YAML, which a test excludes.
+pub fn yaml() -> Result<String, serde_yaml::Error> {
+    let documents = all().iter().map(document).collect::<Result<Vec<_>, _>>()?;
+    Ok(documents.concat())
+}
+
+/// One definition as a YAML document.
+///
+/// # Errors
+///
+/// As [`yaml`].
+pub fn document(crd: &CustomResourceDefinition) -> Result<String, serde_yaml::Error> {
+    Ok(format!("---\n{}", serde_yaml::to_string(crd)?))
+}
+
+fn forbid_null(schema: &mut JSONSchemaProps) {
+    schema.nullable = None;
+    if let Some(choices) = &mut schema.enum_ {
+        choices.retain(|choice| !choice.0.is_null());
+    }
+    schema.properties.iter_mut().flatten().for_each(|(_, field)| forbid_null(field));
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn the_files_in_crds_are_what_the_types_say() {
+        for crd in all() {
+            let name = format!("crds/{}.yaml", crd.metadata.name.as_deref().unwrap());
+            let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(&name);
+            let text = fs::read_to_string(file).unwrap_or_default();
+            assert!(text == document(&crd).unwrap(), "{name} differs from `ghostship crds`");
+            assert!(text.len() < 200 * 1024, "{name} is too large for a client-side apply");
+        }
+    }
+
+    #[test]
+    fn schemas_keep_to_what_an_api_server_accepts() {
+        for crd in all() {
+            let text = document(&crd).unwrap();
+            for foreign in ["uint", "anyOf", "oneOf", "additionalProperties: false", "$ref"] {
+                assert!(!text.contains(foreign), "{foreign} in {:?}", crd.metadata.name);
+            }
+        }
+    }
+
+    #[test]
+    fn control_fields_have_no_default() {
+        let [_, crd] = all();
+        let schema = serde_json::to_value(&crd.spec.versions[0].schema).unwrap();
+        let fields = &schema["openAPIV3Schema"]["properties"]["spec"]["properties"];
+        for field in ["paused", "postponeCutOver", "panic", "abort"] {
+            assert_eq!(fields[field]["type"], "boolean", "{field}");
+            assert!(fields[field].get("default").is_none(), "{field}");
+        }
+    }
+
+    #[test]
+    fn every_field_is_described() {
+        fn walk(path: &str, schema: &serde_json::Value) {
+            for (name, field) in schema["properties"].as_object().into_iter().flatten() {
+                assert!(field["description"].is_string(), "{path}.{name}");
+                walk(&format!("{path}.{name}"), field);
+            }
+        }
+        for crd in all() {
+            let schema = serde_json::to_value(&crd.spec.versions[0].schema).unwrap();
+            walk("spec", &schema["openAPIV3Schema"]["properties"]["spec"]);
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! The Kubernetes types: what users write. Structs with their schema and rules, and one function that
+//! checks a resource completely; nothing here knows an engine, a cluster client or a database.
+
+pub mod crds;
+pub mod duration;
+pub mod migration;
+pub mod structure;
+pub mod target;
+pub mod validate;
+
+/// Group of all kinds.
+pub const GROUP: &str = "ghostship.dev";
+/// Group and version, as `apiVersion` spells them.
+pub const API_VERSION: &str = "ghostship.dev/v1alpha1";
+/// Databases that belong to the server; no migration may touch them.
+pub const SYSTEM_DATABASES: [&str; 4] =
+    ["information_schema", "mysql", "performance_schema", "sys"];

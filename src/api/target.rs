@@ -1,0 +1,95 @@
+//! `MigrationTarget`: where a server is, which Secret opens it and which databases may be changed.
+//! Written by administrators; a migration only names one.
+
+#![expect(unreachable_pub, reason = "the derive copies structs into functions")]
+#![expect(clippy::duplicated_attributes, reason = "printer columns share their types")]
+
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// A MySQL or MariaDB server whose tables may be changed.
+#[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[kube(
+    group = "ghostship.dev",
+    version = "v1alpha1",
+    kind = "MigrationTarget",
+    namespaced,
+    shortname = "mtgt",
+    category = "database",
+    derive = "PartialEq",
+    doc = "A MySQL or MariaDB server whose tables may be changed by the SchemaMigrations of the same namespace.",
+    printcolumn(name = "Host", type_ = "string", json_path = ".spec.host"),
+    printcolumn(name = "Port", type_ = "integer", json_path = ".spec.port"),
+    printcolumn(name = "TLS", type_ = "string", json_path = ".spec.tls.mode", priority = 1),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+)]
+#[serde(rename_all = "camelCase")]
+pub struct MigrationTargetSpec {
+    /// Host name or address of the primary server.
+    #[schemars(length(min = 1, max = 253), regex(pattern = r"^[A-Za-z0-9._:-]+$"))]
+    pub host: String,
+    /// TCP port of the server.
+    #[serde(default = "default_port")]
+    #[schemars(range(min = 1, max = 65535), extend("format" = "int32"))]
+    pub port: u16,
+    /// The Secret, in the same namespace, that holds the account.
+    pub credentials_secret: SecretReference,
+    /// How the connection is encrypted and how far the server has to prove who it is.
+    #[serde(default)]
+    pub tls: Tls,
+    /// Databases that may be changed; `*` stands for any characters. Without it every database may
+    /// be changed; the server's own databases never are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256), inner(length(min = 1, max = 64)))]
+    #[x_kube(
+        validation = Rule::new("self.all(pattern, !(pattern.lowerAscii() in ['information_schema', 'mysql', 'performance_schema', 'sys']))")
+            .message("the server's own databases cannot be changed")
+    )]
+    pub allowed_databases: Option<Vec<String>>,
+}
+
+/// Names a Secret of the same namespace.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SecretReference {
+    /// Name of the Secret. Its keys are `username` and `password`, and optionally `ca.crt` (trusted
+    /// authorities), `tls.crt` and `tls.key` (client certificate). It is read anew for every
+    /// connection, so a changed password needs no restart.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+}
+
+/// Encryption of the connection.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("!has(self.serverName) || self.mode == 'VerifyIdentity'")
+        .message("serverName has a meaning only with mode VerifyIdentity")
+)]
+pub struct Tls {
+    /// `VerifyIdentity`: encrypted, and the certificate must come from a trusted authority and bear
+    /// the name. `Required`: encrypted, but whoever answers is trusted. `Disabled`: plain text.
+    #[serde(default)]
+    pub mode: TlsMode,
+    /// The name that the server's certificate must bear, when it is not `host`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub server_name: Option<String>,
+}
+
+/// How far the server has to prove who it is.
+#[derive(JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TlsMode {
+    #[default]
+    #[expect(missing_docs, reason = "a text here would split the enum in the schema")]
+    VerifyIdentity,
+    #[expect(missing_docs, reason = "a text here would split the enum in the schema")]
+    Required,
+    #[expect(missing_docs, reason = "a text here would split the enum in the schema")]
+    Disabled,
+}
+
+fn default_port() -> u16 {
+    3306
+}

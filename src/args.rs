@@ -1,0 +1,192 @@
+//! What was typed: the command line of `ghostship`. Only shapes and help texts; files are read and
+//! values are judged elsewhere. The one place, with `main`, that looks at the environment.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+const EXAMPLES: &str = "\
+Examples:
+  ghostship plan -f migration.yaml            what would happen, how long, what is in the way
+  ghostship run -f migration.yaml             change the table
+  ghostship run -o json -f migration.yaml     the same, one JSON object per line
+  ghostship crds | kubectl apply -f -      install the kinds
+
+Start with `ghostship plan`: it changes nothing.";
+
+const RUN_HELP: &str = "\
+FILE holds YAML documents: one MigrationTarget, one SchemaMigration and, unless --credentials is
+given, the Secret that the target names. Keep such a file readable by yourself alone.
+
+While the migration runs, FILE is its control panel. Save it with another value and it takes effect
+within a second:
+  spec.paused: true            hold the copy; remove it to go on
+  spec.postponeCutOver: true   do everything but the cut-over; remove it to let it happen
+  spec.copy.threads: 4         faster or slower; also chunkTime and maxRowsPerSecond
+  spec.abort: true             stop and drop what was created
+  spec.panic: true             stop at once, touch nothing, keep every table
+
+Ctrl-C or SIGTERM leaves the migration so that the same command continues it; a second one ends the
+process at once.
+
+Exit codes:
+  0    the table has its new definition (or had it already)
+  1    the migration failed after it had begun; the message says what is kept
+  2    wrong usage or an invalid manifest; no server was contacted
+  3    refused before anything was changed
+  4    left on request; run the same command to continue
+  5    aborted on request; the table is untouched
+  6    stopped by panic; every table is kept
+  7    it is not known whether the swap happened; look before doing anything
+  130  ended at once by a second signal; the same command continues
+
+Examples:
+  ghostship run -f migration.yaml
+  ghostship run --credentials /run/secrets/orders-db -f migration.yaml
+  ghostship run -o json -f migration.yaml | jq -r 'select(.type == \"progress\").percent'";
+
+const PLAN_HELP: &str = "\
+Nothing is kept on the server. Exit codes: 0 nothing is in the way, 2 wrong usage or an invalid
+manifest, 3 refused, 4 interrupted.
+
+Examples:
+  ghostship plan -f migration.yaml
+  ghostship plan -o json -f migration.yaml | jq .refusals";
+
+const COMPLETION_HELP: &str = "\
+Examples:
+  ghostship completion bash > /etc/bash_completion.d/ghostship
+  ghostship completion zsh > ~/.zfunc/_ghostship";
+
+/// Changes the schema of live MySQL and MariaDB tables without blocking the application.
+///
+/// The table is copied beside itself with the new definition, kept current from the binlog, verified
+/// row by row and swapped in within a second.
+#[derive(Debug, Parser)]
+#[command(name = "ghostship", version, after_help = EXAMPLES, max_term_width = 100)]
+pub struct Arguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// Logging, the same for all commands.
+    #[command(flatten)]
+    pub logging: Logging,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Change a table as a file of manifests says, without a cluster.
+    #[command(after_help = RUN_HELP)]
+    Run(RunArguments),
+    /// Show what a run would do and what is in its way.
+    #[command(after_help = PLAN_HELP)]
+    Plan(PlanArguments),
+    /// Print the custom resource definitions.
+    #[command(after_help = "Example:\n  ghostship crds | kubectl apply --server-side -f -")]
+    Crds,
+    /// Print a completion script for a shell.
+    #[command(after_help = COMPLETION_HELP)]
+    Completion {
+        /// The shell.
+        shell: Shell,
+    },
+}
+
+/// What `run` takes.
+#[derive(Debug, Args)]
+pub struct RunArguments {
+    /// Which migration.
+    #[command(flatten)]
+    pub source: Source,
+    /// How progress and the outcome are shown.
+    #[arg(short, long, value_enum, default_value_t = Output::Text)]
+    pub output: Output,
+    /// Show no progress; only the outcome.
+    #[arg(short, long)]
+    pub quiet: bool,
+}
+
+/// What `plan` takes.
+#[derive(Debug, Args)]
+pub struct PlanArguments {
+    /// Which migration.
+    #[command(flatten)]
+    pub source: Source,
+    /// How the plan is shown.
+    #[arg(short, long, value_enum, default_value_t = Output::Text)]
+    pub output: Output,
+}
+
+/// Where the manifests and the account are.
+#[derive(Debug, Args)]
+pub struct Source {
+    /// File with a MigrationTarget, a SchemaMigration and perhaps a Secret.
+    #[arg(short, long, value_name = "FILE")]
+    pub file: PathBuf,
+    /// Directory with the files `username` and `password`, and perhaps `ca.crt`, `tls.crt` and
+    /// `tls.key`; read anew for every connection. Wins over a Secret in FILE.
+    #[arg(long, value_name = "DIR")]
+    pub credentials: Option<PathBuf>,
+    /// Who asks for the migration; kept in the ledger of finished migrations.
+    #[arg(long, value_name = "NAME", env = "USER", default_value = "unknown")]
+    pub requested_by: String,
+}
+
+/// What logging takes.
+#[derive(Debug, Args)]
+pub struct Logging {
+    /// How log lines look; they go to standard error.
+    #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text, env = "GHOSTSHIP_LOG_FORMAT")]
+    pub log_format: LogFormat,
+    /// What is logged: error, warn, info, debug, trace, or per module as `warn,ghostship=debug`.
+    #[arg(
+        long,
+        global = true,
+        value_name = "LEVEL",
+        default_value = "warn",
+        env = "GHOSTSHIP_LOG"
+    )]
+    pub log_level: String,
+}
+
+/// How results are shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// For people.
+    Text,
+    /// One JSON object per line.
+    Json,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object per line.
+    Json,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn a_run_is_understood() {
+        let typed = ["ghostship", "run", "-o", "json", "-q", "--credentials", "/c", "-f", "m.yaml"];
+        let arguments = Arguments::try_parse_from(typed).unwrap();
+        let Command::Run(run) = arguments.command else { panic!("not a run") };
+        assert_eq!((run.output, run.quiet), (Output::Json, true));
+        assert_eq!(run.source.file, PathBuf::from("m.yaml"));
+        assert_eq!(run.source.credentials, Some(PathBuf::from("/c")));
+    }
+}

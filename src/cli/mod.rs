@@ -1,0 +1,14 @@
+//! The commands that people type. Files and flags in, text or JSON lines out; the only part of the
+//! library that prints.
+
+pub mod console;
+pub mod control_file;
+pub mod crds;
+pub mod exit;
+pub mod failure;
+pub mod manifest;
+pub mod plan;
+pub mod progress;
+pub mod report;
+pub mod request;
+pub mod run;

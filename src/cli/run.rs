@@ -1,0 +1,122 @@
+//! `ghostship run`: manifests in, a changed table out, with the file as control panel meanwhile.
+
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::console::Console;
+use super::control_file::{self, ControlFile};
+use super::exit::Exit;
+use super::manifest::{self, Manifest};
+use super::progress::Display;
+use super::request::{self, Origin};
+use super::{failure, report};
+use crate::api::validate::{Reason, Violation};
+use crate::args::{Output, RunArguments, Source};
+use crate::engine::intent::Intent;
+use crate::engine::outcome::Outcome;
+use crate::engine::phase::PhaseKind;
+use crate::engine::request::{Request, VerifyMode};
+use crate::engine::{self, Failure};
+use crate::mysql::connect::CredentialSource;
+use crate::shutdown::Signals;
+
+/// A file that was read and accepted.
+pub(super) struct Loaded {
+    pub(super) request: Request,
+    manifest: Manifest,
+    text: String,
+}
+
+/// Runs a migration to its end and shows it.
+pub async fn execute(arguments: RunArguments, console: &Console) -> Exit {
+    let loaded = match load(&arguments.source).await {
+        Ok(loaded) => loaded,
+        Err(violations) => {
+            failure::show_violations(console, arguments.output, &violations);
+            return Exit::Usage;
+        }
+    };
+    if loaded.request.verify == VerifyMode::Off {
+        console.note(
+            "warning: spec.verify.mode is Off: nobody compares the tables before the cut-over",
+        );
+    }
+    match Signals::take() {
+        Ok(signals) => run(arguments, console, loaded, signals).await,
+        Err(error) => {
+            console.note(&format!("error: cannot listen for signals: {error}"));
+            Exit::Failed
+        }
+    }
+}
+
+/// Reads the file and checks that the account can be read.
+pub(super) async fn load(source: &Source) -> Result<Loaded, Vec<Violation>> {
+    let text = control_file::read(&source.file).await.map_err(|error| {
+        let message = format!("the file {} cannot be read: {error}", source.file.display());
+        vec![Violation::new(Reason::InvalidSpec, message, "name a file of YAML documents")]
+    })?;
+    let manifest = manifest::parse(&text)?;
+    let origin = Origin {
+        credentials: source.credentials.clone(),
+        requested_by: source.requested_by.clone(),
+    };
+    let request =
+        request::request(manifest.clone(), origin).map_err(|violation| vec![violation])?;
+    check_account(&request.connect.credentials).await.map_err(|violation| vec![violation])?;
+    Ok(Loaded { request, manifest, text })
+}
+
+async fn check_account(credentials: &CredentialSource) -> Result<(), Violation> {
+    let Err(error) = credentials.read().await else {
+        return Ok(());
+    };
+    let remedy = "mount the Secret there: the files username and password are needed";
+    Err(Violation::new(Reason::CredentialsUnavailable, error.to_string(), remedy))
+}
+
+async fn run(
+    arguments: RunArguments,
+    console: &Console,
+    loaded: Loaded,
+    mut signals: Signals,
+) -> Exit {
+    let Loaded { request, manifest, text } = loaded;
+    let (table, verify) = (request.table.to_string(), request.verify);
+    let (intent, wishes) = watch::channel::<Intent>(request::intent(&manifest.migration.wishes));
+    let (sender, progress) = watch::channel(engine::blank_progress());
+    let stop = CancellationToken::new();
+    let control = ControlFile::new(arguments.source.file, text, manifest);
+    let display = Display::choose(console, arguments.output, arguments.quiet);
+    let ended = tokio::select! {
+        ended = engine::run(request, wishes, sender, stop.clone()) => Some(ended),
+        () = signals.watch(&stop) => None,
+        _ = control.follow(console, intent) => None,
+        _ = display.follow(console, progress.clone()) => None,
+    };
+    display.finish();
+    let phase = progress.borrow().phase;
+    match ended {
+        Some(Ok(outcome)) => show(console, arguments.output, &outcome, (&table, verify)),
+        Some(Err(failed)) => show_failure(console, arguments.output, &failed, phase),
+        None => Exit::Interrupted,
+    }
+}
+
+fn show(
+    console: &Console,
+    output: Output,
+    outcome: &Outcome,
+    (table, verify): (&str, VerifyMode),
+) -> Exit {
+    match output {
+        Output::Text => console.print(&report::text(outcome, table, verify)),
+        Output::Json => console.print(&report::object(outcome).to_string()),
+    }
+    Exit::of_outcome(outcome)
+}
+
+fn show_failure(console: &Console, output: Output, failed: &Failure, phase: PhaseKind) -> Exit {
+    failure::show(console, output, failed);
+    Exit::of_failure(failed, phase)
+}

@@ -1,0 +1,3 @@
+DELETE FROM t WHERE id <= {int:1..3000} ORDER BY id LIMIT 200;
+
+DELETE FROM t;

@@ -1,0 +1,6 @@
+CREATE TABLE t (
+  id INT NOT NULL AUTO_INCREMENT,
+  k INT NOT NULL,
+  PRIMARY KEY (k),
+  KEY (id)
+);

@@ -1,0 +1,1 @@
+SET SESSION sql_mode = 'NO_AUTO_VALUE_ON_ZERO';

@@ -1,0 +1,4 @@
+INSERT INTO t (a, b, c)
+WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 3000)
+SELECT i * 7 % 1000, CONCAT('row ', i), TIMESTAMPADD(MINUTE, i, '2024-01-01') FROM n;
+INSERT INTO t (id, b) VALUES (-5, 'minus'), (-2147483648, 'least');

@@ -1,0 +1,1 @@
+ADD COLUMN w BIT(3) NULL

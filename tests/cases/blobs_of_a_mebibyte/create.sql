@@ -1,0 +1,6 @@
+CREATE TABLE t (
+  id INT NOT NULL AUTO_INCREMENT,
+  v LONGBLOB,
+  k INT,
+  PRIMARY KEY (id)
+);

@@ -1,0 +1,1 @@
+ADD CONSTRAINT positive CHECK (a >= 0), ADD CHECK (a <> -1) NOT ENFORCED

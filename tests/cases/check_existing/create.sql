@@ -1,0 +1,7 @@
+CREATE TABLE t (
+  id INT NOT NULL AUTO_INCREMENT,
+  a INT NOT NULL,
+  CONSTRAINT named CHECK (a >= 0),
+  CHECK (a < 1000000),
+  PRIMARY KEY (id)
+);

@@ -1,0 +1,7 @@
+CREATE TABLE t (
+  id INT NOT NULL AUTO_INCREMENT,
+  v VARCHAR(60) NULL,
+  k INT NULL,
+  PRIMARY KEY (id),
+  KEY (v)
+);

@@ -1,0 +1,3 @@
+INSERT INTO t (a, b, k)
+WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 3000)
+SELECT i, i * 2, i FROM n;

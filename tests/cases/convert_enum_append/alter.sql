@@ -1,0 +1,1 @@
+MODIFY COLUMN v ENUM('a', 'b', 'c', 'd', 'é') NULL

@@ -1,0 +1,6 @@
+CREATE TABLE t (
+  id INT NOT NULL AUTO_INCREMENT,
+  v ENUM('a', 'b', 'c') NULL,
+  k INT NULL,
+  PRIMARY KEY (id)
+);

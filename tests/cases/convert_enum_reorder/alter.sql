@@ -1,0 +1,1 @@
+MODIFY COLUMN v ENUM('c', 'x', 'a', 'b') NULL

@@ -1,0 +1,7 @@
+UPDATE t SET v = {int:0..999} WHERE id = {int:1..3000};
+
+INSERT INTO t (v, k) VALUES ({int:0..999}, {int:0..999});
+
+DELETE FROM t WHERE id = {int:1..4000};
+
+UPDATE t SET k = k + 1 WHERE id = {int:1..3000};

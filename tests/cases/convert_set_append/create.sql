@@ -1,0 +1,6 @@
+CREATE TABLE t (
+  id INT NOT NULL AUTO_INCREMENT,
+  v SET('a', 'b', 'c') NOT NULL,
+  k INT NULL,
+  PRIMARY KEY (id)
+);

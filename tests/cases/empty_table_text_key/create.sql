@@ -1,0 +1,5 @@
+CREATE TABLE t (
+  k VARCHAR(20) NOT NULL,
+  v INT,
+  PRIMARY KEY (k)
+);

@@ -1,0 +1,3 @@
+INSERT INTO t (b)
+WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000)
+SELECT CONCAT('some words about number ', i) FROM n;

@@ -1,0 +1,6 @@
+CREATE TABLE t (
+  id INT NOT NULL AUTO_INCREMENT,
+  a INT NOT NULL,
+  g INT AS (a * 2) STORED,
+  PRIMARY KEY (id)
+);

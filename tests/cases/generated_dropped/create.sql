@@ -1,0 +1,7 @@
+CREATE TABLE t (
+  id INT NOT NULL AUTO_INCREMENT,
+  a INT NOT NULL,
+  g INT AS (a * 2) STORED,
+  h INT AS (a + 1),
+  PRIMARY KEY (id)
+);

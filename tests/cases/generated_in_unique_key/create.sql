@@ -1,0 +1,8 @@
+CREATE TABLE t (
+  id INT NOT NULL AUTO_INCREMENT,
+  a INT NOT NULL,
+  m INT NULL,
+  g VARCHAR(20) AS (CONCAT('k', m, '-', a)) STORED,
+  PRIMARY KEY (id),
+  UNIQUE KEY (g)
+);

@@ -1,0 +1,1 @@
+ADD INDEX d (a DESC, b), ADD INDEX i (c) INVISIBLE

@@ -1,0 +1,9 @@
+CREATE TABLE t (
+  id INT NOT NULL AUTO_INCREMENT,
+  a INT,
+  b VARCHAR(40) NOT NULL,
+  c DATETIME NULL,
+  PRIMARY KEY (id),
+  KEY x (a),
+  KEY y (b)
+);

@@ -1,0 +1,1 @@
+ADD INDEX f ((a + 1)), ADD INDEX g ((LOWER(b)))

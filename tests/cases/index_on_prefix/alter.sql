@@ -1,0 +1,1 @@
+ADD INDEX q (b(20), a)

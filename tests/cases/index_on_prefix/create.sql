@@ -1,0 +1,7 @@
+CREATE TABLE t (
+  id INT NOT NULL AUTO_INCREMENT,
+  a INT,
+  b VARCHAR(400),
+  PRIMARY KEY (id),
+  KEY p (b(10))
+);

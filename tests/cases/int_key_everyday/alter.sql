@@ -1,0 +1,1 @@
+ADD COLUMN note VARCHAR(200) NULL, ADD INDEX by_a (a)

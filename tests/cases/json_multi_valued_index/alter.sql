@@ -1,0 +1,1 @@
+ADD INDEX tags ((CAST(v->'$.tags' AS UNSIGNED ARRAY)))

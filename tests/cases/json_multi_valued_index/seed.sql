@@ -1,0 +1,3 @@
+INSERT INTO t (v)
+WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 3000)
+SELECT JSON_OBJECT('n', i, 's', 'x', 'tags', JSON_ARRAY(i, i + 1)) FROM n;

@@ -1,0 +1,5 @@
+CREATE TABLE t (
+  id INT NOT NULL AUTO_INCREMENT,
+  v JSON,
+  PRIMARY KEY (id)
+);

@@ -1,0 +1,5 @@
+CREATE TABLE t (
+  id BIGINT UNSIGNED NOT NULL,
+  v INT,
+  PRIMARY KEY (id)
+);

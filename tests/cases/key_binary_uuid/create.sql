@@ -1,0 +1,5 @@
+CREATE TABLE t (
+  id BINARY(16) NOT NULL,
+  v INT,
+  PRIMARY KEY (id)
+);

@@ -1,0 +1,5 @@
+CREATE TABLE t (
+  k CHAR(20) NOT NULL,
+  v INT,
+  PRIMARY KEY (k)
+) DEFAULT CHARSET latin1 COLLATE latin1_swedish_ci;

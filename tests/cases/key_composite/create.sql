@@ -1,0 +1,6 @@
+CREATE TABLE t (
+  a INT NOT NULL,
+  b INT NOT NULL,
+  v INT,
+  PRIMARY KEY (a, b)
+);

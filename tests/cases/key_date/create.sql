@@ -1,0 +1,5 @@
+CREATE TABLE t (
+  d DATE NOT NULL,
+  v INT,
+  PRIMARY KEY (d)
+);

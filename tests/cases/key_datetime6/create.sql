@@ -1,0 +1,5 @@
+CREATE TABLE t (
+  d DATETIME(6) NOT NULL,
+  v INT,
+  PRIMARY KEY (d)
+);

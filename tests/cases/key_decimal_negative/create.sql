@@ -1,0 +1,5 @@
+CREATE TABLE t (
+  k DECIMAL(20,6) NOT NULL,
+  v INT,
+  PRIMARY KEY (k)
+);

@@ -1,0 +1,3 @@
+INSERT INTO t (e, n, v)
+WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 3000)
+SELECT 1 + i % 4, i, i FROM n;

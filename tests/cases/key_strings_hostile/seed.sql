@@ -1,0 +1,3 @@
+INSERT INTO t (k, v)
+WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 3000)
+SELECT CONCAT('\\%s\'', i, CHAR(0 USING utf8mb4), '"`\\', CHAR(26 USING utf8mb4)), i FROM n;

@@ -1,0 +1,5 @@
+CREATE TABLE t (
+  k VARCHAR(40) NOT NULL,
+  v INT,
+  PRIMARY KEY (k)
+) DEFAULT CHARSET utf8mb4 COLLATE utf8mb4_general_ci;

@@ -1,0 +1,5 @@
+CREATE TABLE t (
+  d TIME(2) NOT NULL,
+  v INT,
+  PRIMARY KEY (d)
+);

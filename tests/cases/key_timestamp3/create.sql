@@ -1,0 +1,5 @@
+CREATE TABLE t (
+  d TIMESTAMP(3) NOT NULL,
+  v INT,
+  PRIMARY KEY (d)
+);

@@ -1,0 +1,7 @@
+UPDATE t SET v = v + 1 WHERE v = {int:1..3000};
+
+DELETE FROM t WHERE v = {int:1..3000} LIMIT 1;
+
+INSERT IGNORE INTO t (d, v) VALUES (NOW(3), {int:1..3000});
+
+UPDATE t SET d = TIMESTAMPADD(MICROSECOND, 1000, d) WHERE v = {int:1..3000} LIMIT 1;

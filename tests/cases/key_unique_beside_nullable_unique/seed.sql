@@ -1,0 +1,3 @@
+INSERT INTO t (k, n, v)
+WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 3000)
+SELECT CONCAT('k', i), IF(i % 2, NULL, i), i FROM n;

@@ -1,0 +1,5 @@
+CREATE TABLE t (
+  k INT NOT NULL,
+  v INT,
+  UNIQUE KEY u (k)
+);

@@ -1,0 +1,5 @@
+CREATE TABLE t (
+  id VARBINARY(40) NOT NULL,
+  v INT,
+  PRIMARY KEY (id)
+);

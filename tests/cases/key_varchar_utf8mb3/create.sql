@@ -1,0 +1,5 @@
+CREATE TABLE t (
+  k VARCHAR(30) NOT NULL,
+  v INT,
+  PRIMARY KEY (k)
+) DEFAULT CHARSET utf8mb3 COLLATE utf8mb3_general_ci;

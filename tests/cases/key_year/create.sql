@@ -1,0 +1,6 @@
+CREATE TABLE t (
+  y YEAR NOT NULL,
+  n SMALLINT NOT NULL,
+  v INT,
+  PRIMARY KEY (y, n)
+);

@@ -1,0 +1,9 @@
+CREATE TABLE t (
+  id INT NOT NULL AUTO_INCREMENT,
+  a INT NULL,
+  b VARCHAR(40) NOT NULL,
+  c DATETIME NULL,
+  old INT,
+  PRIMARY KEY (id),
+  KEY x (old)
+);

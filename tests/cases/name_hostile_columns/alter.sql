@@ -1,0 +1,1 @@
+ADD COLUMN `w``;-- x` INT NULL, MODIFY COLUMN `q'u"o` BIGINT

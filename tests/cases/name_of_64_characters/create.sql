@@ -1,0 +1,1 @@
+CREATE TABLE `nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn` (id INT NOT NULL AUTO_INCREMENT, `cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc` INT, PRIMARY KEY (id), KEY `kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk` (`cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc`));

@@ -1,0 +1,1 @@
+ADD COLUMN `größe` INT NULL

@@ -1,0 +1,3 @@
+INSERT INTO `ééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééé表` (v)
+WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000)
+SELECT i FROM n;

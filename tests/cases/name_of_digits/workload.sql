@@ -1,0 +1,5 @@
+UPDATE `2024` SET v = {int:1..999} WHERE id = {int:1..2000};
+
+INSERT INTO `2024` (v) VALUES (1);
+
+DELETE FROM `2024` WHERE id = {int:1..2500};

@@ -1,0 +1,1 @@
+CREATE TABLE `qu"ote\ back` (id INT NOT NULL AUTO_INCREMENT, v INT, PRIMARY KEY (id));

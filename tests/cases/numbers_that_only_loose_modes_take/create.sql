@@ -1,0 +1,6 @@
+CREATE TABLE t (
+  id INT NOT NULL AUTO_INCREMENT,
+  e ENUM('a', 'b') NOT NULL,
+  k INT,
+  PRIMARY KEY (id)
+);

@@ -1,0 +1,1 @@
+UPDATE t SET a = COALESCE(a, 0) + 1 WHERE id = 1500;

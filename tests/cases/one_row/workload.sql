@@ -1,0 +1,1 @@
+UPDATE t SET a = {int:1..9} WHERE id = 42;

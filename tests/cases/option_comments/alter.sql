@@ -1,0 +1,1 @@
+COMMENT = 'it''s; a -- "comment" `x`', MODIFY COLUMN a INT NULL COMMENT 'what, (who)'

@@ -1,0 +1,6 @@
+CREATE TABLE t (
+  id INT NOT NULL AUTO_INCREMENT,
+  d INT NOT NULL,
+  v INT,
+  PRIMARY KEY (id, d)
+);

@@ -1,0 +1,7 @@
+CREATE TABLE t (
+  id INT NOT NULL,
+  k VARCHAR(20) NOT NULL,
+  v INT,
+  PRIMARY KEY (id),
+  UNIQUE KEY u (k)
+);

@@ -1,0 +1,1 @@
+ADD COLUM x INT

@@ -1,0 +1,1 @@
+CONNECTION = 'mysql://u@h/d/t'

@@ -1,0 +1,5 @@
+CREATE TABLE t (
+  id INT NOT NULL,
+  v DATETIME(6),
+  PRIMARY KEY (id)
+);

@@ -1,0 +1,5 @@
+CREATE TABLE t (
+  id INT NOT NULL,
+  v DECIMAL(10,4),
+  PRIMARY KEY (id)
+);

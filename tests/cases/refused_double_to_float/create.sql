@@ -1,0 +1,5 @@
+CREATE TABLE t (
+  id INT NOT NULL,
+  v DOUBLE,
+  PRIMARY KEY (id)
+);

@@ -1,0 +1,1 @@
+MODIFY COLUMN e ENUM('a', 'c') NULL

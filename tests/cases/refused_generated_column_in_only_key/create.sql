@@ -1,0 +1,5 @@
+CREATE TABLE t (
+  a INT NOT NULL,
+  g INT AS (a + 1) STORED NOT NULL,
+  PRIMARY KEY (g)
+);

@@ -1,0 +1,5 @@
+CREATE TABLE t (
+  k VARCHAR(20) COLLATE utf8mb4_bin NOT NULL,
+  a INT,
+  PRIMARY KEY (k)
+);

@@ -1,0 +1,5 @@
+CREATE TABLE t (
+  k DECIMAL(10,3) NOT NULL,
+  a INT,
+  PRIMARY KEY (k)
+);

@@ -1,0 +1,5 @@
+CREATE TABLE t (
+  k DOUBLE NOT NULL,
+  a INT,
+  PRIMARY KEY (k)
+);

@@ -1,0 +1,5 @@
+CREATE TABLE t (
+  k INT NOT NULL,
+  a INT,
+  UNIQUE KEY u ((k + 1))
+);

@@ -1,0 +1,5 @@
+CREATE TABLE t (
+  k INT NULL,
+  a INT,
+  UNIQUE KEY u (k)
+);

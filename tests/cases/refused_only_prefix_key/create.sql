@@ -1,0 +1,5 @@
+CREATE TABLE t (
+  k VARCHAR(99) NOT NULL,
+  a INT,
+  PRIMARY KEY (k(5))
+);

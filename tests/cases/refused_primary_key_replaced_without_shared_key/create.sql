@@ -1,0 +1,5 @@
+CREATE TABLE t (
+  id INT NOT NULL,
+  a INT NOT NULL,
+  PRIMARY KEY (id)
+);

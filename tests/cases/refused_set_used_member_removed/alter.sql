@@ -1,0 +1,1 @@
+MODIFY COLUMN e SET('a', 'c') NULL

@@ -1,0 +1,1 @@
+MODIFY COLUMN nosuch INT

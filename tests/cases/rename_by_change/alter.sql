@@ -1,0 +1,1 @@
+CHANGE COLUMN a renamed BIGINT NULL

@@ -1,0 +1,8 @@
+CREATE TABLE t (
+  id INT NOT NULL AUTO_INCREMENT,
+  a INT NULL,
+  b INT NULL,
+  k INT NULL,
+  PRIMARY KEY (id),
+  KEY by_a (a)
+);

@@ -1,0 +1,1 @@
+RENAME INDEX by_a TO by_a_renamed

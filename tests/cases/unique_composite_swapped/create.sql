@@ -1,0 +1,7 @@
+CREATE TABLE t (
+  id INT NOT NULL,
+  a INT NOT NULL,
+  b INT NOT NULL,
+  PRIMARY KEY (id),
+  UNIQUE KEY u (a, b)
+);

@@ -1,0 +1,6 @@
+CREATE TABLE t (
+  id INT NOT NULL,
+  u INT NOT NULL,
+  PRIMARY KEY (id),
+  UNIQUE KEY u (u)
+);

@@ -1,0 +1,1 @@
+ADD UNIQUE KEY uv (u, v), ADD COLUMN w INT NULL

@@ -1,0 +1,7 @@
+CREATE TABLE t (
+  id INT NOT NULL,
+  u INT NOT NULL,
+  v INT,
+  PRIMARY KEY (id),
+  UNIQUE KEY u (u)
+);

@@ -1,0 +1,3 @@
+INSERT INTO t (id, u, v)
+WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 3000)
+SELECT i, i * 10, i FROM n;

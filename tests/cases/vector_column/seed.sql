@@ -1,0 +1,3 @@
+INSERT INTO t (v, k)
+WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 3000)
+SELECT STRING_TO_VECTOR(CONCAT('[', i, ', 0.1, -2.5e-3, ', i * 3, ']')), i FROM n;

@@ -1,0 +1,22 @@
+//! The tests that need a MySQL server, as one binary: each directory below `tests/cases` is a test, and
+//! each suite adds its own. Servers are started on first use and removed at the end, also after a panic.
+//! Names: `cases::SERVER::CASE` migrates, `files::CASE` checks a case's files without ghostship.
+
+mod suites;
+mod support;
+
+use std::process::ExitCode;
+
+use libtest_mimic::Arguments;
+
+use crate::support::server::SharedServers;
+
+fn main() -> ExitCode {
+    let mut arguments = Arguments::from_args();
+    // More at a time than this makes the one shared server, not the tests, the limit.
+    arguments.test_threads.get_or_insert(3);
+    let servers = SharedServers::guard();
+    let conclusion = libtest_mimic::run(&arguments, suites::trials());
+    drop(servers);
+    conclusion.exit_code()
+}

@@ -1,0 +1,38 @@
+//! Which tests there are. In: nothing; out: one trial per test, none of them ever skipped.
+
+mod cases;
+mod files;
+mod frame;
+
+use std::future::Future;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use libtest_mimic::{Failed, Trial};
+
+use crate::support::runtime;
+
+/// Longest time one test may take.
+const DEADLINE: Duration = Duration::from_secs(120);
+
+/// All tests.
+pub fn trials() -> Vec<Trial> {
+    let mut trials = files::trials();
+    trials.extend(cases::trials());
+    trials.extend(frame::trials());
+    trials
+}
+
+/// A test from an async body; an error is the failure's text.
+pub fn trial<F>(name: String, body: impl FnOnce() -> F + Send + 'static) -> Trial
+where
+    F: Future<Output = Result<()>>,
+{
+    Trial::test(name, move || {
+        let ended = runtime::block_on(async { tokio::time::timeout(DEADLINE, body()).await });
+        ended
+            .with_context(|| format!("the test did not end within {DEADLINE:?}"))
+            .and_then(|result| result)
+            .map_err(|error| Failed::from(format!("{error:#}")))
+    })
+}

@@ -1,0 +1,145 @@
+//! The program under test as a child process: `ghostship run -f FILE -o json`. Its standard output is
+//! read line by line as JSON; its end, exit code and standard error are known afterwards.
+
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader};
+use std::os::unix::process::ExitStatusExt;
+use std::path::PathBuf;
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow, bail};
+use serde_json::Value;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::time::{Instant, timeout_at};
+
+use super::manifest::Manifest;
+
+/// A running `ghostship run`; it is killed when the value is dropped.
+pub struct Ghostship {
+    pid: u32,
+    heard: UnboundedReceiver<Heard>,
+    lines: Vec<Value>,
+    stderr: PathBuf,
+    ended: Option<ExitStatus>,
+}
+
+/// How a run ended.
+#[derive(Debug)]
+pub struct Ended {
+    /// The exit code; absent when a signal ended it.
+    pub code: Option<i32>,
+    /// The signal that ended it.
+    pub signal: Option<i32>,
+    /// All JSON lines of its standard output.
+    pub lines: Vec<Value>,
+    /// Its standard error.
+    pub stderr: String,
+}
+
+enum Heard {
+    Line(String),
+    End(std::io::Result<ExitStatus>),
+}
+
+impl Ghostship {
+    /// Starts a run of this manifest; `failpoints` go into GHOSTSHIP_FAILPOINTS.
+    pub fn run(manifest: &Manifest, failpoints: Option<&str>) -> Result<Self> {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ghostship"));
+        command.arg("run").arg("-f").arg(manifest.path()).args(["-o", "json"]);
+        if let Some(failpoints) = failpoints {
+            command.env("GHOSTSHIP_FAILPOINTS", failpoints);
+        }
+        let stderr =
+            manifest.path().with_extension(format!("stderr-{:x}", crate::support::random::seed()));
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(File::create(&stderr)?);
+        let mut child = command.spawn().context("ghostship does not start")?;
+        let pid = child.id();
+        let stdout = child.stdout.take().context("ghostship has no standard output")?;
+        let (sender, heard) = unbounded_channel();
+        std::thread::spawn(move || listen(child, stdout, &sender));
+        Ok(Self { pid, heard, lines: Vec::new(), stderr, ended: None })
+    }
+
+    /// Waits until a progress line names this phase.
+    pub async fn wait_for(&mut self, phase: &str, deadline: Duration) -> Result<()> {
+        let end = Instant::now() + deadline;
+        let seen = |line: &Value| line.get("phase").and_then(Value::as_str) == Some(phase);
+        while !self.lines.last().is_some_and(seen) {
+            if self.ended.is_some() {
+                bail!("ghostship ended before the phase {phase}\n{}", self.words());
+            }
+            let next = timeout_at(end, self.hear()).await;
+            next.map_err(|_| anyhow!("no phase {phase} within {deadline:?}\n{}", self.words()))??;
+        }
+        Ok(())
+    }
+
+    /// Waits for the end.
+    pub async fn wait(mut self, deadline: Duration) -> Result<Ended> {
+        let end = Instant::now() + deadline;
+        while self.ended.is_none() {
+            let next = timeout_at(end, self.hear()).await;
+            next.map_err(|_| {
+                anyhow!("ghostship still runs after {deadline:?}\n{}", self.words())
+            })??;
+        }
+        Ok(Ended {
+            code: self.ended.and_then(|status| status.code()),
+            signal: self.ended.and_then(|status| status.signal()),
+            lines: std::mem::take(&mut self.lines),
+            stderr: fs::read_to_string(&self.stderr).unwrap_or_default(),
+        })
+    }
+
+    /// Sends a signal by name, for example `TERM`, `KILL`, `STOP`.
+    pub fn signal(&self, name: &str) -> Result<()> {
+        if self.ended.is_some() {
+            bail!("ghostship has ended and takes no signal");
+        }
+        let status =
+            Command::new("kill").arg(format!("-{name}")).arg(self.pid.to_string()).status()?;
+        if status.success() { Ok(()) } else { bail!("SIG{name} was not delivered") }
+    }
+
+    async fn hear(&mut self) -> Result<()> {
+        match self.heard.recv().await {
+            Some(Heard::Line(line)) => {
+                let line = serde_json::from_str(&line);
+                self.lines.push(line.context("a line of standard output is not JSON")?);
+            }
+            Some(Heard::End(status)) => self.ended = Some(status?),
+            None => bail!("nothing more is heard of ghostship"),
+        }
+        Ok(())
+    }
+
+    fn words(&self) -> String {
+        let stderr = fs::read_to_string(&self.stderr).unwrap_or_default();
+        let last = self.lines.last().map(Value::to_string).unwrap_or_default();
+        format!("last line: {last}\nstandard error:\n{stderr}")
+    }
+}
+
+impl Drop for Ghostship {
+    fn drop(&mut self) {
+        if self.ended.is_none() {
+            drop(self.signal("KILL"));
+        }
+    }
+}
+
+impl Ended {
+    /// Everything it said, for messages and for finding a reason in it.
+    pub fn words(&self) -> String {
+        let last = self.lines.last().map(Value::to_string).unwrap_or_default();
+        format!("exit code {:?}, signal {:?}\n{last}\n{}", self.code, self.signal, self.stderr)
+    }
+}
+
+fn listen(mut child: Child, stdout: ChildStdout, sender: &UnboundedSender<Heard>) {
+    for line in BufReader::new(stdout).lines().map_while(std::io::Result::ok) {
+        drop(sender.send(Heard::Line(line)));
+    }
+    drop(sender.send(Heard::End(child.wait())));
+}

@@ -1,0 +1,59 @@
+//! The few lines of `case.toml`: `name = "text"`, `name = 'text'`, `name = true`, `name = 12` and
+//! `name = ["one", "two"]`, one a line. Anything else is an error, so that no typing error goes unseen.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result, bail};
+
+/// The settings of a case by name.
+#[derive(Debug, Default)]
+pub struct Settings(BTreeMap<String, Vec<String>>);
+
+impl Settings {
+    /// Reads the file's text; `known` are the names that may occur.
+    pub fn parse(text: &str, known: &[&str]) -> Result<Self> {
+        let mut settings = BTreeMap::new();
+        for line in text.lines().map(str::trim) {
+            if line.is_empty() || line.starts_with('#') {
+                continue;
+            }
+            let (name, value) =
+                line.split_once('=').with_context(|| format!("no `=` in {line}"))?;
+            let (name, value) = (name.trim(), values(value.trim())?);
+            if !known.contains(&name) {
+                bail!("unknown setting {name}; known are {known:?}");
+            }
+            settings.insert(name.to_owned(), value);
+        }
+        Ok(Self(settings))
+    }
+
+    /// All values of a setting; none when it is absent.
+    pub fn all(&self, name: &str) -> Vec<&str> {
+        self.0.get(name).into_iter().flatten().map(String::as_str).collect()
+    }
+
+    /// The one value of a setting.
+    pub fn one(&self, name: &str) -> Option<&str> {
+        self.0.get(name).and_then(|values| values.first()).map(String::as_str)
+    }
+}
+
+fn values(text: &str) -> Result<Vec<String>> {
+    if let Some(inside) = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        let parts = inside.split(',').map(str::trim).filter(|part| !part.is_empty());
+        return parts.map(scalar).collect();
+    }
+    Ok(vec![scalar(text)?])
+}
+
+fn scalar(text: &str) -> Result<String> {
+    for quote in ['"', '\''] {
+        let inside = text.strip_prefix(quote).and_then(|rest| rest.strip_suffix(quote));
+        if let Some(inside) = inside {
+            return Ok(inside.to_owned());
+        }
+    }
+    let bare = text == "true" || text == "false" || text.parse::<i64>().is_ok();
+    if bare { Ok(text.to_owned()) } else { bail!("cannot read the value {text}") }
+}

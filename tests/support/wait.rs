@@ -1,0 +1,27 @@
+//! Waiting for a fact with a deadline; a wait that fails says what was last seen.
+
+use std::fmt::Debug;
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+use tokio::time::Instant;
+
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// Looks again and again until `probe` answers `Ok(value)`; its `Err` is the last state, in words.
+pub async fn wait_for<T, S: Debug>(
+    what: &str,
+    deadline: Duration,
+    mut probe: impl AsyncFnMut() -> Result<std::result::Result<T, S>>,
+) -> Result<T> {
+    let end = Instant::now() + deadline;
+    loop {
+        match probe().await? {
+            Ok(value) => return Ok(value),
+            Err(state) if Instant::now() >= end => {
+                bail!("waited {deadline:?} for {what}; last seen: {state:?}")
+            }
+            Err(_) => tokio::time::sleep(PAUSE).await,
+        }
+    }
+}
