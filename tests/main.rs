@@ -2,6 +2,7 @@
 //! each suite adds its own. Servers are started on first use and removed at the end, also after a panic.
 //! Names: `cases::SERVER::CASE` migrates, `files::CASE` checks a case's files without ghostship.
 
+mod repository;
 mod suites;
 mod support;
 

@@ -52,8 +52,22 @@ const SQL_FOLDERS: [&str; 2] = ["src/sql/", "src/mysql/"];
 
 /// How statements begin.
 const VERBS: [&str; 16] = [
-    "SELECT ", "INSERT ", "UPDATE ", "DELETE ", "REPLACE ", "ALTER ", "CREATE ", "DROP ", "RENAME ",
-    "LOCK ", "UNLOCK ", "SET ", "SHOW ", "KILL ", "TRUNCATE ", "FLUSH ",
+    "SELECT ",
+    "INSERT ",
+    "UPDATE ",
+    "DELETE ",
+    "REPLACE ",
+    "ALTER ",
+    "CREATE ",
+    "DROP ",
+    "RENAME ",
+    "LOCK ",
+    "UNLOCK ",
+    "SET ",
+    "SHOW ",
+    "KILL ",
+    "TRUNCATE ",
+    "FLUSH ",
 ];
 
 /// What statements contain, in whatever piece of text they are built from.
@@ -115,7 +129,8 @@ fn sql_text_is_in_its_modules() -> Violations {
 
 fn looks_like_sql(text: &str) -> bool {
     VERBS.iter().any(|verb| text.trim_start().starts_with(verb))
-        || (text.trim().contains(' ') && INNARDS.iter().any(|part| format!(" {text} ").contains(part)))
+        || (text.trim().contains(' ')
+            && INNARDS.iter().any(|part| format!(" {text} ").contains(part)))
 }
 
 /// What a file names of its own crate, from the crate's root on: by `crate::` or by climbing with

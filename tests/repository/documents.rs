@@ -30,14 +30,19 @@ fn generated_files_are_current() -> Violations {
     let mut held: Vec<_> = written.iter().map(|text| text.trim_start_matches("---\n")).collect();
     documents.sort_unstable();
     held.sort_unstable();
-    let same = !documents.is_empty() && documents.iter().map(|one| one.trim_end())
-        .eq(held.iter().map(|one| one.trim_end()));
-    if same { Vec::new() } else { vec!["crds/ differs from `ghostship crds`: run `make crds`".into()] }
+    let same = !documents.is_empty()
+        && documents.iter().map(|one| one.trim_end()).eq(held.iter().map(|one| one.trim_end()));
+    if same {
+        Vec::new()
+    } else {
+        vec!["crds/ differs from `ghostship crds`: run `make crds`".into()]
+    }
 }
 
 fn the_docs_list_every_reason() -> Violations {
     let document = read("docs/reasons.md");
-    let missing = Reason::ALL.iter().filter(|one| !document.contains(&format!("`{}`", one.as_str())));
+    let missing =
+        Reason::ALL.iter().filter(|one| !document.contains(&format!("`{}`", one.as_str())));
     missing.map(|one| format!("docs/reasons.md: does not list {}", one.as_str())).collect()
 }
 
@@ -50,7 +55,9 @@ fn the_docs_list_every_exit_code() -> Violations {
     let documents: Vec<_> = files(&["docs"]).into_iter().map(|(_, text)| text).collect();
     let listed = |code: &str| {
         let rows = [format!("| {code} |"), format!("| `{code}` |")];
-        documents.iter().any(|text| text.lines().any(|line| rows.iter().any(|row| line.starts_with(row))))
+        documents
+            .iter()
+            .any(|text| text.lines().any(|line| rows.iter().any(|row| line.starts_with(row))))
     };
     let missing = codes.into_iter().filter(|code| !listed(code));
     missing.map(|code| format!("docs/: no table lists the exit code {code}")).collect()

@@ -16,9 +16,8 @@ pub const RULES: &[Rule] = &[
 ];
 
 const RUST: &[&str] = &["src", "tests", "examples"];
-const ALL: &[&str] = &[
-    ".ci", "benches", "charts", "config", "crds", "docs", "e2e", "examples", "src", "tests",
-];
+const ALL: &[&str] =
+    &[".ci", "benches", "charts", "config", "crds", "docs", "e2e", "examples", "src", "tests"];
 const LONGEST: usize = 800;
 const SUFFIXES: [&str; 7] = ["Manager", "Helper", "Util", "Utils", "Handler", "Service", "Info"];
 
@@ -117,7 +116,8 @@ fn the_tree_names_no_machine() -> Violations {
     for (path, text) in files(ALL).into_iter().chain(root_files()) {
         // The lock file names the source of each package.
         if path != "Cargo.lock" && path != ".git" {
-            let begins = |at: usize| text[..at].chars().next_back().is_none_or(|one| !one.is_alphanumeric());
+            let begins =
+                |at: usize| text[..at].chars().next_back().is_none_or(|one| !one.is_alphanumeric());
             let named = words.iter().filter(|word| occurrences(&text, word).any(begins));
             found.extend(named.map(|word| format!("{path}: names {word}")));
         }
