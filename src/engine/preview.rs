@@ -104,7 +104,8 @@ async fn judge(
     (source, shadow, tables, alter): (&Table, &Table, &Tables, &Alter),
     report: &mut PlanReport,
 ) -> Result<()> {
-    report.definition_after = renamed(&shadow.definition, &shadow.name.table, &source.name.table);
+    report.definition_after =
+        ddl::renamed(&shadow.definition, &shadow.name.table, &source.name.table);
     let definitions = preflight::check_definitions(request, source, shadow)
         .map_err(|refusals| Error::Refused { refusals })?;
     add_warnings(report, &definitions.warnings);
@@ -183,23 +184,6 @@ fn add_refusals(report: &mut PlanReport, refusals: &[Refusal]) {
     }));
 }
 
-/// The definition under the name that the table will bear.
-fn renamed(definition: &str, from: &str, to: &str) -> String {
-    let quoted = |name: &str| format!("CREATE TABLE `{}`", name.replace('`', "``"));
-    definition.replacen(&quoted(from), &quoted(to), 1)
-}
-
 fn estimate(size_bytes: u64) -> Duration {
     Duration::from_secs_f64(as_f64(size_bytes) / BYTES_PER_SECOND + 1.0)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn definition_bears_the_final_name() {
-        let text = "CREATE TABLE `a``b_ghp` (\n  `id` int\n)";
-        assert_eq!(renamed(text, "a`b_ghp", "a`b"), "CREATE TABLE `a``b` (\n  `id` int\n)");
-    }
 }
