@@ -38,7 +38,6 @@ Exit codes:
   4    left on request; run the same command to continue
   5    aborted on request; the table is untouched
   6    stopped by panic; every table is kept
-  7    it is not known whether the swap happened; look before doing anything
   130  ended at once by a second signal; the same command continues
 
 Examples:

@@ -6,7 +6,6 @@ use std::process::ExitCode;
 use crate::engine::Failure;
 use crate::engine::outcome::Outcome;
 use crate::engine::phase::PhaseKind;
-use crate::engine::reason::Reason;
 
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,8 +24,6 @@ pub enum Exit {
     Aborted,
     /// Stopped by panic.
     Panicked,
-    /// Nobody knows whether the swap happened.
-    OutcomeUnknown,
     /// Ended at once by a second signal.
     Interrupted,
 }
@@ -42,7 +39,6 @@ impl Exit {
             Self::Left => 4,
             Self::Aborted => 5,
             Self::Panicked => 6,
-            Self::OutcomeUnknown => 7,
             Self::Interrupted => 130,
         }
     }
@@ -59,12 +55,7 @@ impl Exit {
 
     /// The end of a run that failed in a phase.
     pub fn of_failure(failure: &Failure, phase: PhaseKind) -> Self {
-        match (failure.reason, phase) {
-            (Reason::OutcomeUnknown, _) => Self::OutcomeUnknown,
-            (_, PhaseKind::Preflight) => Self::Refused,
-            _ if failure.refused => Self::Refused,
-            _ => Self::Failed,
-        }
+        if failure.refused || phase == PhaseKind::Preflight { Self::Refused } else { Self::Failed }
     }
 }
 
@@ -77,6 +68,7 @@ impl From<Exit> for ExitCode {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::reason::Reason;
 
     fn failure(reason: Reason, refused: bool) -> Failure {
         let (message, remedy, kept) = (String::new(), String::new(), String::new());
@@ -106,8 +98,6 @@ mod tests {
             (Reason::AuthFailed, false, PhaseKind::Preflight, 3),
             (Reason::AlterRejected, true, PhaseKind::Prepare, 3),
             (Reason::DuplicateKey, false, PhaseKind::RowCopy, 1),
-            (Reason::OutcomeUnknown, false, PhaseKind::CutOver, 7),
-            (Reason::OutcomeUnknown, false, PhaseKind::Preflight, 7),
         ];
         for (reason, refused, phase, code) in cases {
             let exit = Exit::of_failure(&failure(reason, refused), phase);

@@ -183,8 +183,9 @@ async fn drive_until_told(
 ) -> Result<End> {
     let mut driving = std::pin::pin!(drive(context));
     let told = tokio::select! {
-        result = &mut driving => return result.map(|()| End::Swapped),
+        biased;
         told = told_to_end(context, stop) => told,
+        result = &mut driving => return result.map(|()| End::Swapped),
     };
     let limit = match (context.swap_sent.load(Ordering::Acquire), told) {
         (true, _) => WIND_DOWN * 10,

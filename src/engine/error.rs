@@ -49,9 +49,6 @@ pub enum Error {
         /// What was seen.
         what: &'static str,
     },
-    /// It is not known whether the swap happened, and looking did not help.
-    #[error("cannot tell whether the swap happened")]
-    TellOutcome,
     /// A task of the run panicked.
     #[error("{name} panicked")]
     Panicked {

@@ -51,8 +51,6 @@ pub fn disposition(error: &Error) -> Disposition {
         | Error::BrokenInvariant { .. }
         | Error::Panicked { .. }
         | Error::Stopped => Disposition::Fail,
-        // The next attempt looks again.
-        Error::TellOutcome => Disposition::Retry,
     }
 }
 
@@ -158,9 +156,6 @@ fn refusals(error: Error, text: String) -> Vec<Refusal> {
             Reason::Superseded,
             "the worker that took over goes on; look there, and start only one at a time",
         ),
-        Error::TellOutcome => {
-            of(Reason::OutcomeUnknown, "run the same command again: it looks first")
-        }
         Error::Refused { .. }
         | Error::HandleKey { .. }
         | Error::BrokenInvariant { .. }

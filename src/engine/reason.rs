@@ -130,8 +130,6 @@ reasons! {
     ShadowChanged,
     /// Another worker has taken over.
     Superseded,
-    /// It is not known whether the swap happened.
-    OutcomeUnknown,
     /// The binlog stream shows something that must not be skipped.
     StreamBroken,
     /// The binlog no longer holds the position to continue from.
@@ -198,7 +196,7 @@ mod tests {
         DurabilityWarning UnsafeSession ChecksumMismatch UnsupportedTopology NotPrimary \
         ServerReadOnly MissingPrivileges AuthFailed CredentialsUnavailable TlsVerification \
         Unreachable DiskSpace DiskFull TargetNotAllowed Blocked CutOverBlocked XaPending \
-        BackupRunning NotConverging SourceChanged ShadowChanged Superseded OutcomeUnknown \
+        BackupRunning NotConverging SourceChanged ShadowChanged Superseded \
         StreamBroken PositionPurged WrongServer PermissionDenied InstantImpossible \
         TooLate Internal";
 

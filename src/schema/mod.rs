@@ -6,4 +6,5 @@ pub mod definition;
 pub mod key;
 pub mod mapping;
 pub mod naming;
+pub mod statement;
 pub mod table;

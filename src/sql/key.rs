@@ -213,7 +213,7 @@ mod tests {
              (`s`.`a` < 3 OR (`s`.`a` = 3 AND `s`.`b` <= 18446744073709551615))"
         );
         assert_eq!(range("", &key, None, None).unwrap(), "TRUE");
-        let single = super::tests::key(&[("a", KeyKind::Int { bytes: 4 })]);
+        let single = tests::key(&[("a", KeyKind::Int { bytes: 4 })]);
         let one = single.encode(&[KeyPart::Int(7)]).unwrap();
         assert_eq!(range("", &single, Some(&one), Some(&one)).unwrap(), "(`a` > 7) AND (`a` <= 7)");
     }
@@ -245,7 +245,7 @@ mod tests {
             "(`t`.`a`,`t`.`b`) IN ((-1,2),(3,18446744073709551615))"
         );
         assert_eq!(in_list("t", &key, &[]).unwrap(), "FALSE");
-        let single = super::tests::key(&[("a`", KeyKind::VarBinary)]);
+        let single = tests::key(&[("a`", KeyKind::VarBinary)]);
         let one = single.encode(&[KeyPart::Bytes(b"x'".to_vec())]).unwrap();
         assert_eq!(in_list("", &single, &[one]).unwrap(), "`a``` IN (x'7827')");
     }

@@ -34,7 +34,6 @@ pub async fn follow(context: Arc<Context>, mut stream: BinlogStream) -> Result<(
         source: tables.source.clone(),
         shadow: tables.shadow.clone(),
         control: tables.control.clone(),
-        old: tables.old.clone(),
         key: context.plan.pair.source_key.clone(),
         column_count: context.plan.column_count,
     });

@@ -2,5 +2,4 @@
 //! values other than keys and the control table's own payload.
 
 pub mod follow;
-mod statement;
 pub mod transaction;

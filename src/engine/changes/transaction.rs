@@ -5,21 +5,17 @@ use std::collections::HashMap;
 
 use thiserror::Error;
 
-use super::statement::{Statement, classify, mentions};
-use crate::{
-    mysql::{
-        binlog::{
-            BinlogEvent, KeyReader, Layout, RowImageError, RowReader, Rows, Slot, Slots,
-            StreamError, TableMap,
-        },
-        position::{Coordinates, Gtid, Position},
-    },
-    schema::{
-        key::{Key, MigrationKey},
-        table::TableName,
-    },
+use crate::mysql::binlog::{
+    BinlogEvent, KeyReader, Layout, RowImageError, RowReader, Rows, Slot, Slots, StreamError,
+    TableMap,
 };
+use crate::mysql::position::{Coordinates, Gtid, Position};
+use crate::schema::key::{Key, MigrationKey};
+use crate::schema::statement::{Statement, XaVerb, classify};
+use crate::schema::table::TableName;
 
+/// How the statements of our own account begin.
+const OWN: &str = "/* ghostship";
 /// Table id of rows events that only end a statement.
 const NO_TABLE: u64 = 0xFF_FFFF;
 const KIND: usize = 0;
@@ -35,8 +31,6 @@ pub struct Watched {
     pub shadow: TableName,
     /// Its markers and heartbeats are wanted.
     pub control: TableName,
-    /// The name that the source table gets.
-    pub old: TableName,
     /// The migration key of the source table.
     pub key: MigrationKey,
     /// How many columns the source table has in its row images.
@@ -231,21 +225,26 @@ impl Transactions {
         text: &str,
         end: Coordinates,
     ) -> Result<Vec<Change>, ChangeError> {
-        let statement = classify(text);
+        if text.trim_start().starts_with(OWN) {
+            return Ok(self.end_unless_open(end));
+        }
+        let statement = classify(text, database);
         match statement {
             Statement::Begin => self.open(false),
-            Statement::XaStart => self.open(true),
             Statement::Commit | Statement::Rollback => self.commit(end),
-            Statement::Inside => Ok(Vec::new()),
-            Statement::XaCommit(xid) => {
+            Statement::Savepoint
+            | Statement::RollbackTo
+            | Statement::ReleaseSavepoint
+            | Statement::Xa(XaVerb::End | XaVerb::Prepare, _) => Ok(Vec::new()),
+            Statement::Xa(XaVerb::Start, _) => self.open(true),
+            Statement::Xa(XaVerb::Commit | XaVerb::CommitOnePhase, xid) => {
                 self.end_prepared(end, |at| Change::XaCommitted { xid, at })
             }
-            Statement::XaRollback(xid) => {
+            Statement::Xa(XaVerb::Rollback, xid) => {
                 self.end_prepared(end, |at| Change::XaRolledBack { xid, at })
             }
-            Statement::Own => Ok(self.end_unless_open(end)),
-            Statement::Definition(_) | Statement::Rows(_) | Statement::Unknown => {
-                self.refuse_if_watched(&statement, database, text)?;
+            Statement::Ddl { .. } | Statement::Dml { .. } | Statement::Other => {
+                self.refuse_if_watched(&statement, text)?;
                 Ok(self.end_unless_open(end))
             }
         }
@@ -324,25 +323,22 @@ impl Transactions {
         EndMark { coordinates, gtid }
     }
 
-    fn refuse_if_watched(
-        &self,
-        statement: &Statement,
-        database: &str,
-        text: &str,
-    ) -> Result<(), ChangeError> {
+    /// Own statements are recognised before; everything else that may change a watched table is the
+    /// end. The server logs a SELECT as text only when a stored function in it writes.
+    fn refuse_if_watched(&self, statement: &Statement, text: &str) -> Result<(), ChangeError> {
         let Watched { source, shadow, control, .. } = &self.watched;
-        let mentioned = [source, shadow, control].iter().any(|t| mentions(text, database, t));
+        let first = || text.split_whitespace().next().unwrap_or_default().to_uppercase();
         match statement {
-            Statement::Definition(word) if mentioned => {
-                Err(ChangeError::SourceChanged { statement: word.clone() })
-            }
-            Statement::Rows(word) if mentions(text, database, source) => {
-                Err(ChangeError::StatementFormat { statement: word.clone() })
-            }
-            Statement::Unknown
-                if mentions(text, database, source) && !is_account_statement(text) =>
+            Statement::Ddl { .. }
+                if [source, shadow, control].into_iter().any(|table| statement.touches(table)) =>
             {
-                Err(ChangeError::StatementFormat { statement: "an unknown statement".to_owned() })
+                Err(ChangeError::SourceChanged { statement: first() })
+            }
+            Statement::Dml { .. } if statement.touches(source) => {
+                Err(ChangeError::StatementFormat { statement: first() })
+            }
+            Statement::Other if first() == "SELECT" => {
+                Err(ChangeError::StatementFormat { statement: first() })
             }
             _ => Ok(()),
         }
@@ -440,15 +436,6 @@ fn control_change(slots: &Slots<'_>) -> Option<Change> {
         }
         _ => None,
     }
-}
-
-/// Statements that name tables and change none.
-fn is_account_statement(text: &str) -> bool {
-    let first = text.split_whitespace().next().unwrap_or_default().to_uppercase();
-    matches!(
-        first.as_str(),
-        "GRANT" | "REVOKE" | "ANALYZE" | "OPTIMIZE" | "REPAIR" | "FLUSH" | "SET"
-    )
 }
 
 #[cfg(test)]

@@ -85,7 +85,7 @@ async fn settle(
         Bearer::Shadow => Ok(held.as_secs_f64()),
         Bearer::Source => match result_error(result) {
             Some(error) => Err(Failed::Ends(error)),
-            None => Err(Failed::Ends(Error::TellOutcome)),
+            None => Err(Failed::Ends(Error::BrokenInvariant { what: "a swap that left no trace" })),
         },
     }
 }

@@ -7,14 +7,14 @@ use super::refusal;
 
 /// Reads tokens from front to back. Copying it is a cheap look-ahead.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Cursor<'a, 't> {
+pub(crate) struct Cursor<'a, 't> {
     rest: &'t [Token<'a>],
     text: &'a str,
 }
 
 impl<'a, 't> Cursor<'a, 't> {
     /// A cursor at the first of `tokens`, which stand in `text`.
-    pub(super) fn new(text: &'a str, tokens: &'t [Token<'a>]) -> Self {
+    pub(crate) fn new(text: &'a str, tokens: &'t [Token<'a>]) -> Self {
         Self { rest: tokens, text }
     }
 
@@ -23,32 +23,32 @@ impl<'a, 't> Cursor<'a, 't> {
         Self { rest: tokens, text: self.text }
     }
 
-    pub(super) fn rest(&self) -> &'t [Token<'a>] {
+    pub(crate) fn rest(&self) -> &'t [Token<'a>] {
         self.rest
     }
 
-    pub(super) fn peek(&self) -> Option<&'t Token<'a>> {
+    pub(crate) fn peek(&self) -> Option<&'t Token<'a>> {
         self.rest.first()
     }
 
-    pub(super) fn is_end(&self) -> bool {
+    pub(crate) fn is_end(&self) -> bool {
         self.rest.is_empty()
     }
 
-    pub(super) fn advance(&mut self) -> Option<&'t Token<'a>> {
+    pub(crate) fn advance(&mut self) -> Option<&'t Token<'a>> {
         let (first, rest) = self.rest.split_first()?;
         self.rest = rest;
         Some(first)
     }
 
     /// Whether the next tokens are these keywords.
-    pub(super) fn at(&self, words: &[&str]) -> bool {
+    pub(crate) fn at(&self, words: &[&str]) -> bool {
         self.rest.len() >= words.len()
             && self.rest.iter().zip(words).all(|(token, word)| token.is_word(word))
     }
 
     /// Takes these keywords when they come next.
-    pub(super) fn accept(&mut self, words: &[&str]) -> bool {
+    pub(crate) fn accept(&mut self, words: &[&str]) -> bool {
         let found = self.at(words);
         if found {
             self.rest = self.rest.get(words.len()..).unwrap_or_default();
@@ -57,7 +57,7 @@ impl<'a, 't> Cursor<'a, 't> {
     }
 
     /// Takes one of these keywords when it comes next.
-    pub(super) fn accept_any(&mut self, words: &[&str]) -> bool {
+    pub(crate) fn accept_any(&mut self, words: &[&str]) -> bool {
         words.iter().any(|word| self.accept(&[word]))
     }
 
@@ -65,7 +65,7 @@ impl<'a, 't> Cursor<'a, 't> {
         if self.accept(words) { Ok(()) } else { Err(self.error()) }
     }
 
-    pub(super) fn accept_symbol(&mut self, symbol: char) -> bool {
+    pub(crate) fn accept_symbol(&mut self, symbol: char) -> bool {
         let found = self.peek().is_some_and(|token| token.is_symbol(symbol));
         if found {
             self.advance();
@@ -74,7 +74,7 @@ impl<'a, 't> Cursor<'a, 't> {
     }
 
     /// Takes a name, quoted or not. Keywords that open clauses are no names without quotes.
-    pub(super) fn name(&mut self) -> Result<String, AlterError> {
+    pub(crate) fn name(&mut self) -> Result<String, AlterError> {
         let reserved = self.peek().is_some_and(|t| RESERVED.iter().any(|word| t.is_word(word)));
         let name = self.peek().filter(|_| !reserved).and_then(Token::name);
         let name = name.filter(|name| !name.is_empty()).ok_or_else(|| self.error())?;
@@ -87,7 +87,7 @@ impl<'a, 't> Cursor<'a, 't> {
     }
 
     /// Takes a whole number without sign.
-    pub(super) fn number(&mut self) -> Result<(), AlterError> {
+    pub(crate) fn number(&mut self) -> Result<(), AlterError> {
         let digits = |token: &Token<'_>| token.text.bytes().all(|b| b.is_ascii_digit());
         if self.peek().is_some_and(|token| token.kind == TokenKind::Word && digits(token)) {
             self.advance();

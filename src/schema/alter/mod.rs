@@ -4,7 +4,7 @@
 
 mod clause;
 mod column;
-mod cursor;
+pub(crate) mod cursor;
 mod error;
 mod expression;
 mod index;

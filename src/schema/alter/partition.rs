@@ -34,9 +34,9 @@ fn change(cursor: &mut Cursor<'_, '_>) -> Result<ClauseKind, AlterError> {
     }
     let name = if cursor.accept(&["ADD", "PARTITION"]) {
         if cursor.accept(&["PARTITIONS"]) {
-            cursor.number()?
+            cursor.number()?;
         } else {
-            partitions(cursor)?
+            partitions(cursor)?;
         }
         "ADD PARTITION"
     } else if cursor.accept(&["COALESCE", "PARTITION"]) {

@@ -479,7 +479,7 @@ fn respell(text: &str, choices: &[u8]) -> String {
         let is_table = token.is_word("shop") || token.is_word("orders");
         match token.kind {
             TokenKind::Word if choice % 3 == 0 && !is_table => {
-                spelled.push_str(&token.text.to_ascii_uppercase())
+                spelled.push_str(&token.text.to_ascii_uppercase());
             }
             _ => spelled.push_str(token.text),
         }
