@@ -40,21 +40,22 @@ fn column_type(text: &str) -> ColumnType {
     };
     let labels = || arguments.split(',').map(str::to_owned).collect();
     let integer = |bytes| T::Integer { bytes, unsigned };
+    let small = |number: u64| u8::try_from(number).unwrap();
     match name {
         "tinyint" => integer(1),
         "smallint" => integer(2),
         "mediumint" => integer(3),
         "int" => integer(4),
         "bigint" => integer(8),
-        "decimal" => T::Decimal { precision: first as u8, scale: second as u8, unsigned },
+        "decimal" => T::Decimal { precision: small(first), scale: small(second), unsigned },
         "float" => T::Float,
         "double" => T::Double,
-        "bit" => T::Bit { bits: first as u8 },
+        "bit" => T::Bit { bits: small(first) },
         "year" => T::Year,
         "date" => T::Date,
-        "time" => T::Time { fsp: first as u8 },
-        "datetime" => T::DateTime { fsp: first as u8 },
-        "timestamp" => T::Timestamp { fsp: first as u8 },
+        "time" => T::Time { fsp: small(first) },
+        "datetime" => T::DateTime { fsp: small(first) },
+        "timestamp" => T::Timestamp { fsp: small(first) },
         "char" => text(TextKind::Char, first),
         "varchar" => text(TextKind::VarChar, first),
         "tinytext" => text(TextKind::Text, 255),
