@@ -50,8 +50,9 @@ pub async fn run_lane(context: Arc<Context>, lane: usize) -> Result<()> {
             }
             continue;
         }
-        let began = Instant::now();
+        let (began, keys) = (Instant::now(), batch.len());
         sync_batch(&context, &mut session, lane, batch).await?;
+        context.pace.applied(keys, began.elapsed());
         keys_at_a_time = adapted(keys_at_a_time, began.elapsed());
     }
 }

@@ -38,7 +38,7 @@ pub async fn look(context: &Context, session: &mut Session, scope: Scope<'_>) ->
         return Err(Error::BrokenInvariant { what: "a row of the shadow table was there already" });
     };
     let mut keys = Vec::new();
-    for unique in others.iter().filter(|unique| !unique.columns.is_empty()) {
+    for unique in others {
         if let Some(count) = duplicates(context, session, unique, scope).await? {
             return Ok(Finding::Duplicate(duplicate_key(&unique.index, count)));
         }

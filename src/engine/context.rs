@@ -14,6 +14,7 @@ use super::changes::transaction::EndMark;
 use super::gate::Gate;
 use super::intent::{Command, Intent, Tuning};
 use super::meter::Meter;
+use super::pace::Pace;
 use super::plan::{Plan, StoredState};
 use super::{Error, Result};
 use crate::mysql::connect::Role;
@@ -105,6 +106,8 @@ pub struct Context {
     pub echoes: Echoes,
     /// Counters and the published snapshot.
     pub meter: Meter,
+    /// How quickly keys are applied and compared.
+    pub pace: Pace,
     /// Whether the RENAME was sent: from then on the run looks what happened before it ends.
     pub swap_sent: AtomicBool,
     /// The next row id for a finished range.
@@ -157,6 +160,7 @@ impl Context {
             stream_released: watch::Sender::new(0),
             echoes: Echoes::default(),
             meter: start.meter,
+            pace: Pace::default(),
             swap_sent: AtomicBool::new(false),
             next_range_row,
             flow: Mutex::new(Flow { backlog, durable: start.position, received, begun: 0 }),

@@ -29,6 +29,7 @@ mod instant;
 mod markers;
 mod meter;
 mod old_table;
+mod pace;
 mod plan;
 mod preflight;
 mod prepare;

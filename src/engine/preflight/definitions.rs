@@ -5,8 +5,8 @@ use super::{Reason, Refusal, Request, Verdict};
 use crate::schema::conversion::{Conversion, KeyChange, conversion, key_change};
 use crate::schema::key::{MigrationKey, SharedKey};
 use crate::schema::mapping::{ColumnPair, Mapping};
-use crate::schema::table::{Column, Generation, Index, Table, same_name};
-use crate::sql::conflict::OtherUnique;
+use crate::schema::table::{Column, Generation, Index, IndexPart, Table, same_name};
+use crate::sql::conflict::{OtherUnique, UniqueColumn};
 use crate::sql::sync::Pair;
 
 /// What connects the source table with the shadow table.
@@ -47,7 +47,8 @@ pub fn check_definitions(
     match shared_key(source, shadow, &mapping, request) {
         Err(refusal) => verdict.refusals.push(refusal),
         Ok(key) if verdict.refusals.is_empty() => {
-            let other_uniques = other_uniques(shadow, &key, &mapping);
+            let other_uniques =
+                other_uniques((source, shadow), &key, &mapping).map_err(|refusal| vec![refusal])?;
             let (source, shadow) = (source.name.clone(), shadow.name.clone());
             let (source_key, shadow_key) = (key.source, key.shadow);
             let pair = Pair { source, shadow, source_key, shadow_key, mapping };
@@ -187,17 +188,42 @@ fn check_new_columns(
     }
 }
 
-fn other_uniques(shadow: &Table, key: &SharedKey, mapping: &Mapping) -> Vec<OtherUnique> {
+/// The unique indexes besides the key. What is in the way of a row can only be found when the values of
+/// every part can be computed from the source table.
+fn other_uniques(
+    (source, shadow): (&Table, &Table),
+    key: &SharedKey,
+    mapping: &Mapping,
+) -> Result<Vec<OtherUnique>, Refusal> {
     let other = |index: &&Index| index.unique && index.name != key.shadow.index;
-    let columns = |index: &Index| -> Option<Vec<ColumnPair>> {
-        let pair = |name: &str| mapping.pairs.iter().find(|p| same_name(&p.shadow.name, name));
-        index.parts.iter().map(|part| pair(part.column.as_deref()?).cloned()).collect()
-    };
-    let describe = |index: &Index| OtherUnique {
-        index: index.name.clone(),
-        columns: columns(index).unwrap_or_default(),
+    let describe = |index: &Index| {
+        let parts = index.parts.iter().map(|part| unique_column(source, shadow, part, mapping));
+        match parts.collect::<Option<Vec<UniqueColumn>>>() {
+            Some(columns) => Ok(OtherUnique { index: index.name.clone(), columns }),
+            None => Err(Refusal::new(
+                Reason::UnsupportedTable,
+                format!("the unique index {} is over an expression or a new column", index.name),
+                "make it an ordinary index for the migration, and unique by a second change",
+            )),
+        }
     };
     shadow.indexes.iter().filter(other).map(describe).collect()
+}
+
+fn unique_column(
+    source: &Table,
+    shadow: &Table,
+    part: &IndexPart,
+    mapping: &Mapping,
+) -> Option<UniqueColumn> {
+    let name = part.column.as_deref()?;
+    let copied = mapping.pairs.iter().find(|pair| same_name(&pair.shadow.name, name)).cloned();
+    // A generated column is not copied, but it has its value in the source table too.
+    let generated = || {
+        let (source, shadow) = (source.column(name)?.clone(), shadow.column(name)?.clone());
+        Some(ColumnPair { source, shadow })
+    };
+    Some(UniqueColumn { pair: copied.or_else(generated)?, prefix: part.prefix })
 }
 
 /// Whether the definitions are the same but for the name and the next AUTO_INCREMENT value.
