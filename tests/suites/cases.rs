@@ -2,7 +2,7 @@
 //! postponement; they are held while the twin is built and the cut-over happens, so that both tables can
 //! be compared byte for byte; and they run again on the changed table.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,12 +29,12 @@ const ROWS_PER_SECOND: u64 = 3000;
 const ENTRIES_AFTER_SWAP: u64 = 20;
 
 /// One test per case and server.
-pub fn trials() -> Vec<Trial> {
+pub(crate) fn trials() -> Vec<Trial> {
     let paths = directories().expect("the cases are there");
     paths.into_iter().flat_map(|path| of_case(&path)).collect()
 }
 
-fn of_case(path: &PathBuf) -> Vec<Trial> {
+fn of_case(path: &Path) -> Vec<Trial> {
     let case = match Case::read(path) {
         Ok(case) => Arc::new(case),
         Err(error) => {
@@ -96,6 +96,7 @@ fn apply_settings(manifest: &mut Manifest, case: &Case) -> Result<()> {
     Ok(())
 }
 
+#[expect(clippy::print_stderr, reason = "the seed has to be known when the test fails")]
 async fn completed(case: &Arc<Case>, database: &Database, manifest: &mut Manifest) -> Result<()> {
     let seed = seed();
     eprintln!("case {}: seed {seed}", case.name);

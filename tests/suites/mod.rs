@@ -16,7 +16,7 @@ use crate::support::runtime;
 const DEADLINE: Duration = Duration::from_secs(120);
 
 /// All tests.
-pub fn trials() -> Vec<Trial> {
+pub(crate) fn trials() -> Vec<Trial> {
     let mut trials = files::trials();
     trials.extend(cases::trials());
     trials.extend(frame::trials());
@@ -24,7 +24,7 @@ pub fn trials() -> Vec<Trial> {
 }
 
 /// A test from an async body; an error is the failure's text.
-pub fn trial<F>(name: String, body: impl FnOnce() -> F + Send + 'static) -> Trial
+pub(crate) fn trial<F>(name: String, body: impl FnOnce() -> F + Send + 'static) -> Trial
 where
     F: Future<Output = Result<()>>,
 {

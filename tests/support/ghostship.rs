@@ -16,7 +16,7 @@ use tokio::time::{Instant, timeout_at};
 use super::manifest::Manifest;
 
 /// A running `ghostship run`; it is killed when the value is dropped.
-pub struct Ghostship {
+pub(crate) struct Ghostship {
     pid: u32,
     heard: UnboundedReceiver<Heard>,
     lines: Vec<Value>,
@@ -26,15 +26,15 @@ pub struct Ghostship {
 
 /// How a run ended.
 #[derive(Debug)]
-pub struct Ended {
+pub(crate) struct Ended {
     /// The exit code; absent when a signal ended it.
-    pub code: Option<i32>,
+    pub(crate) code: Option<i32>,
     /// The signal that ended it.
-    pub signal: Option<i32>,
+    pub(crate) signal: Option<i32>,
     /// All JSON lines of its standard output.
-    pub lines: Vec<Value>,
+    pub(crate) lines: Vec<Value>,
     /// Its standard error.
-    pub stderr: String,
+    pub(crate) stderr: String,
 }
 
 enum Heard {
@@ -44,7 +44,7 @@ enum Heard {
 
 impl Ghostship {
     /// Starts a run of this manifest; `failpoints` go into GHOSTSHIP_FAILPOINTS.
-    pub fn run(manifest: &Manifest, failpoints: Option<&str>) -> Result<Self> {
+    pub(crate) fn run(manifest: &Manifest, failpoints: Option<&str>) -> Result<Self> {
         let mut command = Command::new(env!("CARGO_BIN_EXE_ghostship"));
         command.arg("run").arg("-f").arg(manifest.path()).args(["-o", "json"]);
         if let Some(failpoints) = failpoints {
@@ -62,7 +62,7 @@ impl Ghostship {
     }
 
     /// Waits until a progress line names this phase.
-    pub async fn wait_for(&mut self, phase: &str, deadline: Duration) -> Result<()> {
+    pub(crate) async fn wait_for(&mut self, phase: &str, deadline: Duration) -> Result<()> {
         let end = Instant::now() + deadline;
         let seen = |line: &Value| line.get("phase").and_then(Value::as_str) == Some(phase);
         while !self.lines.last().is_some_and(seen) {
@@ -76,7 +76,7 @@ impl Ghostship {
     }
 
     /// Waits for the end.
-    pub async fn wait(mut self, deadline: Duration) -> Result<Ended> {
+    pub(crate) async fn wait(mut self, deadline: Duration) -> Result<Ended> {
         let end = Instant::now() + deadline;
         while self.ended.is_none() {
             let next = timeout_at(end, self.hear()).await;
@@ -93,7 +93,7 @@ impl Ghostship {
     }
 
     /// Sends a signal by name, for example `TERM`, `KILL`, `STOP`.
-    pub fn signal(&self, name: &str) -> Result<()> {
+    pub(crate) fn signal(&self, name: &str) -> Result<()> {
         if self.ended.is_some() {
             bail!("ghostship has ended and takes no signal");
         }
@@ -131,7 +131,7 @@ impl Drop for Ghostship {
 
 impl Ended {
     /// Everything it said, for messages and for finding a reason in it.
-    pub fn words(&self) -> String {
+    pub(crate) fn words(&self) -> String {
         let last = self.lines.last().map(Value::to_string).unwrap_or_default();
         format!("exit code {:?}, signal {:?}\n{last}\n{}", self.code, self.signal, self.stderr)
     }

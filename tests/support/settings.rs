@@ -7,11 +7,11 @@ use anyhow::{Context, Result, bail};
 
 /// The settings of a case by name.
 #[derive(Debug, Default)]
-pub struct Settings(BTreeMap<String, Vec<String>>);
+pub(crate) struct Settings(BTreeMap<String, Vec<String>>);
 
 impl Settings {
     /// Reads the file's text; `known` are the names that may occur.
-    pub fn parse(text: &str, known: &[&str]) -> Result<Self> {
+    pub(crate) fn parse(text: &str, known: &[&str]) -> Result<Self> {
         let mut settings = BTreeMap::new();
         for line in text.lines().map(str::trim) {
             if line.is_empty() || line.starts_with('#') {
@@ -29,12 +29,12 @@ impl Settings {
     }
 
     /// All values of a setting; none when it is absent.
-    pub fn all(&self, name: &str) -> Vec<&str> {
+    pub(crate) fn all(&self, name: &str) -> Vec<&str> {
         self.0.get(name).into_iter().flatten().map(String::as_str).collect()
     }
 
     /// The one value of a setting.
-    pub fn one(&self, name: &str) -> Option<&str> {
+    pub(crate) fn one(&self, name: &str) -> Option<&str> {
         self.0.get(name).and_then(|values| values.first()).map(String::as_str)
     }
 }
