@@ -26,6 +26,8 @@ const READY: Duration = Duration::from_secs(60);
 const SWAPPED: Duration = Duration::from_secs(30);
 /// Slow enough for the writers to write while the rows are copied, quick enough for hundreds of cases.
 const ROWS_PER_SECOND: u64 = 3000;
+const FAILED: i32 = 1;
+const ABORTED: i32 = 5;
 const ENTRIES_AFTER_SWAP: u64 = 20;
 
 /// One test per case and server.
@@ -64,7 +66,7 @@ async fn run(case: Arc<Case>, flavour: Flavour) -> Result<()> {
     let ended = match &case.expect {
         Expect::Completed => completed(&case, &database, &mut manifest).await,
         Expect::Refused { reason, message } => {
-            refused(&case, &database, &manifest, (reason, message)).await
+            refused(&case, &database, &mut manifest, (reason, message)).await
         }
     };
     // A failed test leaves its database behind to be looked at; the next run replaces it.
@@ -149,13 +151,19 @@ async fn migrate(
 async fn refused(
     case: &Case,
     database: &Database,
-    manifest: &Manifest,
+    manifest: &mut Manifest,
     (reason, message): (&str, &str),
 ) -> Result<()> {
     let tables = database.tables().await?;
     let before = fingerprint(case, database, &tables).await?;
     let ended = Ghostship::run(manifest, None)?.wait(READY).await?;
     expect_words(&ended, reason, message)?;
+    if case.setting("after_start") == Some("true") {
+        ensure!(ended.code == Some(FAILED), "the exit code is not {FAILED}\n{}", ended.words());
+        abort(manifest).await?;
+    } else {
+        ensure!(ended.code != Some(FAILED), "the exit code is {FAILED}\n{}", ended.words());
+    }
     leftovers::expect_no_table(database, &tables).await?;
     let after = fingerprint(case, database, &tables).await?;
     ensure!(before.0 == after.0, "the definition changed to {}", after.0);
@@ -165,10 +173,19 @@ async fn refused(
     })
 }
 
+/// What is found out from the data comes late: the helpers are kept for another run, or for this one.
+async fn abort(manifest: &mut Manifest) -> Result<()> {
+    manifest.set(&[("/abort", json!(true))])?;
+    let ended = Ghostship::run(manifest, None)?.wait(READY).await?;
+    ensure!(ended.code == Some(ABORTED), "the abort failed\n{}", ended.words());
+    Ok(())
+}
+
 fn expect_words(ended: &Ended, reason: &str, message: &str) -> Result<()> {
     let words = ended.words();
     ensure!(ended.code.is_some_and(|code| code != 0), "the run was not refused\n{words}");
-    ensure!(words.contains(reason), "the reason is not {reason}\n{words}");
+    let last = ended.lines.last().and_then(|line| line.get("reason")?.as_str());
+    ensure!(last == Some(reason), "the reason is not {reason}\n{words}");
     let said = words.to_lowercase().contains(&message.to_lowercase());
     ensure!(said, "the words do not name {message:?}\n{words}");
     Ok(())

@@ -11,7 +11,7 @@ use super::server::Flavour;
 use super::settings::Settings;
 use super::statements;
 
-const KNOWN: [&str; 12] = [
+const KNOWN: [&str; 14] = [
     "refused",
     "message",
     "servers",
@@ -24,6 +24,8 @@ const KNOWN: [&str; 12] = [
     "ignore",
     "rows_per_second",
     "allowed_databases",
+    "after_start",
+    "pace_ms",
 ];
 
 /// One case as its directory describes it.

@@ -18,8 +18,8 @@ use super::random::Random;
 use super::statements::fill_entry;
 use super::wait::wait_for;
 
-/// The time between two entries of one writer: a steady load that leaves room on two cores.
-const PACE: Duration = Duration::from_millis(4);
+/// Milliseconds between two entries of one writer: a steady load that leaves room on two cores.
+const PACE: u64 = 4;
 const OWN_ERRORS: [u16; 3] = [1062, 1205, 1213];
 
 /// The running writers.
@@ -145,7 +145,8 @@ async fn write(
     mut client: Client,
     mut random: Random,
 ) -> Result<()> {
-    let mut pace = interval(PACE);
+    let milliseconds = case.setting("pace_ms").map_or(Ok(PACE), str::parse)?;
+    let mut pace = interval(Duration::from_millis(milliseconds));
     pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while !shared.stop.load(Ordering::SeqCst) {
         pace.tick().await;
