@@ -63,7 +63,13 @@ pub fn explore(config: Config) -> Report {
 impl Search {
     fn new(model: Model) -> Self {
         let table = vec![NONE; 1 << 16];
-        Self { model, worlds: Vec::new(), origins: Vec::new(), table, edges: Vec::new() }
+        Self {
+            model,
+            worlds: Vec::new(),
+            origins: Vec::new(),
+            table,
+            edges: Vec::new(),
+        }
     }
 
     fn run(&mut self) -> Option<(u32, &'static str)> {
@@ -120,7 +126,9 @@ impl Search {
 
     fn ends(&self) -> Vec<u32> {
         let all = self.worlds.iter().enumerate();
-        all.filter(|(_, world)| self.model.is_final(world)).map(|(index, _)| number(index)).collect()
+        all.filter(|(_, world)| self.model.is_final(world))
+            .map(|(index, _)| number(index))
+            .collect()
     }
 
     /// The first state from which no end can be reached.
@@ -170,7 +178,11 @@ impl Search {
             )
             .unwrap();
         }
-        Violation { what, length: path.len() - 1, trace }
+        Violation {
+            what,
+            length: path.len() - 1,
+            trace,
+        }
     }
 }
 
