@@ -15,42 +15,18 @@ use super::KeyOrder;
 const BASE: Config = Config::BASE;
 
 /// The shadow has a second unique index: one lane.
-const UNIQUE: Config = Config {
-    shape: Shape::DeleteInsert,
-    unique: true,
-    lanes: 1,
-    ..BASE
-};
+const UNIQUE: Config = Config { shape: Shape::DeleteInsert, unique: true, lanes: 1, ..BASE };
 
 /// Only the server orders the keys: one lane.
-const TEXT: Config = Config {
-    order: KeyOrder::Server,
-    lanes: 1,
-    ..BASE
-};
+const TEXT: Config = Config { order: KeyOrder::Server, lanes: 1, ..BASE };
 
-const TEXT_UNIQUE: Config = Config {
-    shape: Shape::DeleteInsert,
-    unique: true,
-    ..TEXT
-};
+const TEXT_UNIQUE: Config = Config { shape: Shape::DeleteInsert, unique: true, ..TEXT };
 
 /// One lane, three entries: as many as a span has that something lies in.
-const XA: Config = Config {
-    xa: true,
-    values: 1,
-    entries: 3,
-    lanes: 1,
-    ..BASE
-};
+const XA: Config = Config { xa: true, values: 1, entries: 3, lanes: 1, ..BASE };
 
 /// One range, one transaction, no crash: enough for most losses.
-const TINY: Config = Config {
-    ranges: [0; 3],
-    entries: 1,
-    crashes: 0,
-    ..BASE
-};
+const TINY: Config = Config { ranges: [0; 3], entries: 1, crashes: 0, ..BASE };
 
 const ONE_RANGE: [usize; 3] = [0; 3];
 
@@ -82,11 +58,7 @@ fn assert_exact(name: &str, config: Config) {
 /// This violation must be found.
 fn assert_found(name: &str, config: Config, what: &str) {
     let violation = told(name, config).violation;
-    assert_eq!(
-        violation.map(|violation| violation.what),
-        Some(what),
-        "{name}"
-    );
+    assert_eq!(violation.map(|violation| violation.what), Some(what), "{name}");
 }
 
 fn assert_loses(name: &str, config: Config) {
@@ -94,41 +66,22 @@ fn assert_loses(name: &str, config: Config) {
 }
 
 fn broken(mutation: Mutation, config: Config) {
-    let config = Config {
-        mutation: Some(mutation),
-        ..config
-    };
+    let config = Config { mutation: Some(mutation), ..config };
     assert_loses(&format!("broken {mutation:?}"), config);
 }
 
 #[test]
 fn upsert_on_two_lanes_is_exact() {
-    assert_exact(
-        "upsert",
-        Config {
-            hidden_start: true,
-            ..BASE
-        },
-    );
+    assert_exact("upsert", Config { hidden_start: true, ..BASE });
 }
 
 #[test]
 fn replies_that_come_late_or_not_at_all_are_survived() {
-    let late = Config {
-        ranges: ONE_RANGE,
-        late: true,
-        returns: true,
-        ..BASE
-    };
+    let late = Config { ranges: ONE_RANGE, late: true, returns: true, ..BASE };
     assert_exact("late replies, upsert", late);
     assert_exact(
         "late replies, unique",
-        Config {
-            ranges: ONE_RANGE,
-            late: true,
-            returns: true,
-            ..UNIQUE
-        },
+        Config { ranges: ONE_RANGE, late: true, returns: true, ..UNIQUE },
     );
 }
 
@@ -139,61 +92,24 @@ fn delete_and_insert_on_one_lane_is_exact_with_a_second_unique_index() {
 
 #[test]
 fn text_keys_are_exact() {
-    assert_exact(
-        "text, one range",
-        Config {
-            ranges: ONE_RANGE,
-            ..TEXT
-        },
-    );
-    assert_exact(
-        "text, two ranges",
-        Config {
-            values: 1,
-            crashes: 0,
-            ..TEXT
-        },
-    );
+    assert_exact("text, one range", Config { ranges: ONE_RANGE, ..TEXT });
+    assert_exact("text, two ranges", Config { values: 1, crashes: 0, ..TEXT });
 }
 
 #[test]
 fn text_keys_are_exact_with_a_second_unique_index() {
-    assert_exact(
-        "text, unique, one range",
-        Config {
-            ranges: ONE_RANGE,
-            ..TEXT_UNIQUE
-        },
-    );
-    assert_exact(
-        "text, unique, two ranges",
-        Config {
-            values: 1,
-            crashes: 0,
-            ..TEXT_UNIQUE
-        },
-    );
+    assert_exact("text, unique, one range", Config { ranges: ONE_RANGE, ..TEXT_UNIQUE });
+    assert_exact("text, unique, two ranges", Config { values: 1, crashes: 0, ..TEXT_UNIQUE });
 }
 
 #[test]
 fn xa_transactions_are_exact() {
-    assert_exact(
-        "xa",
-        Config {
-            ranges: ONE_RANGE,
-            ..XA
-        },
-    );
+    assert_exact("xa", Config { ranges: ONE_RANGE, ..XA });
 }
 
 #[test]
 fn batches_smaller_than_the_queue_are_exact() {
-    let small = Config {
-        limits: &[1, 2],
-        lanes: 1,
-        ranges: ONE_RANGE,
-        ..BASE
-    };
+    let small = Config { limits: &[1, 2], lanes: 1, ranges: ONE_RANGE, ..BASE };
     assert_exact("small batches", small);
 }
 
@@ -214,13 +130,7 @@ fn loss_when_a_gate_target_is_taken_before_the_claim() {
 
 #[test]
 fn loss_when_the_gate_does_not_cover_the_first_start() {
-    broken(
-        Mutation::StartGate,
-        Config {
-            hidden_start: true,
-            ..TINY
-        },
-    );
+    broken(Mutation::StartGate, Config { hidden_start: true, ..TINY });
 }
 
 #[test]
@@ -230,39 +140,17 @@ fn loss_when_the_gate_does_not_cover_a_restart() {
 
 #[test]
 fn loss_when_an_extended_batch_does_not_pass_the_gate_again() {
-    broken(
-        Mutation::RetryGate,
-        Config {
-            ranges: ONE_RANGE,
-            crashes: 0,
-            ..UNIQUE
-        },
-    );
+    broken(Mutation::RetryGate, Config { ranges: ONE_RANGE, crashes: 0, ..UNIQUE });
 }
 
 #[test]
 fn loss_when_xa_keys_are_received_at_prepare() {
-    broken(
-        Mutation::XaAtPrepare,
-        Config {
-            entries: 2,
-            xa: true,
-            ..TINY
-        },
-    );
+    broken(Mutation::XaAtPrepare, Config { entries: 2, xa: true, ..TINY });
 }
 
 #[test]
 fn loss_when_the_position_lies_inside_an_xa_span() {
-    broken(
-        Mutation::InsideXaSpan,
-        Config {
-            entries: 2,
-            xa: true,
-            crashes: 1,
-            ..TINY
-        },
-    );
+    broken(Mutation::InsideXaSpan, Config { entries: 2, xa: true, crashes: 1, ..TINY });
 }
 
 #[test]
@@ -297,38 +185,18 @@ fn loss_when_an_event_is_merged_into_a_running_batch() {
 
 #[test]
 fn loss_when_lanes_read_before_they_delete() {
-    broken(
-        Mutation::ReadFirst,
-        Config {
-            ranges: ONE_RANGE,
-            crashes: 0,
-            lanes: 2,
-            ..UNIQUE
-        },
-    );
+    broken(Mutation::ReadFirst, Config { ranges: ONE_RANGE, crashes: 0, lanes: 2, ..UNIQUE });
 }
 
 #[test]
 fn loss_when_an_upsert_meets_a_second_unique_index() {
-    let upsert = Config {
-        shape: Shape::Upsert,
-        values: 1,
-        crashes: 0,
-        ..UNIQUE
-    };
+    let upsert = Config { shape: Shape::Upsert, values: 1, crashes: 0, ..UNIQUE };
     assert_loses("upsert with a second unique index", upsert);
 }
 
 #[test]
 fn loss_when_two_lanes_meet_a_second_unique_index() {
-    let lanes = Config {
-        ranges: ONE_RANGE,
-        entries: 3,
-        values: 1,
-        crashes: 0,
-        lanes: 2,
-        ..UNIQUE
-    };
+    let lanes = Config { ranges: ONE_RANGE, entries: 3, values: 1, crashes: 0, lanes: 2, ..UNIQUE };
     assert_loses("two lanes with a second unique index", lanes);
 }
 
@@ -347,15 +215,7 @@ mod guards {
 
     #[test]
     fn loss_without_holding() {
-        without(
-            Guard::Hold,
-            Config {
-                entries: 2,
-                asserts: false,
-                ..TINY
-            },
-            LOSS,
-        );
+        without(Guard::Hold, Config { entries: 2, asserts: false, ..TINY }, LOSS);
     }
 
     #[test]
@@ -365,50 +225,30 @@ mod guards {
 
     #[test]
     fn loss_without_holding_text_keys() {
-        let text = Config {
-            order: KeyOrder::Server,
-            entries: 2,
-            lanes: 1,
-            ..TINY
-        };
+        let text = Config { order: KeyOrder::Server, entries: 2, lanes: 1, ..TINY };
         without(Guard::Hold, text, LOSS);
     }
 
     #[test]
     fn loss_when_keys_of_a_prepared_transaction_do_not_stop_the_position() {
-        without(
-            Guard::XaSpan,
-            Config {
-                ranges: ONE_RANGE,
-                ..XA
-            },
-            LOSS,
-        );
+        without(Guard::XaSpan, Config { ranges: ONE_RANGE, ..XA }, LOSS);
     }
 
     #[test]
     fn text_chunk_waits_for_ever_when_it_drops_what_it_held() {
-        let one_range = Config {
-            ranges: ONE_RANGE,
-            values: 1,
-            crashes: 0,
-            ..TEXT_UNIQUE
-        };
+        let one_range = Config { ranges: ONE_RANGE, values: 1, crashes: 0, ..TEXT_UNIQUE };
         without(Guard::Requeue, one_range, "no end can be reached from here");
     }
 
     #[test]
     fn loss_when_a_text_chunk_drops_what_it_held() {
-        let two_ranges = Config {
-            values: 1,
-            crashes: 0,
-            ..TEXT_UNIQUE
-        };
+        let two_ranges = Config { values: 1, crashes: 0, ..TEXT_UNIQUE };
         without(Guard::Requeue, two_ranges, LOSS);
     }
 }
 
-/// Minutes and gigabytes, so only on demand.
+/// Minutes and a gigabyte, so only on demand, best optimised:
+/// `cargo test --features long-tests --config profile.dev.package.ghostship.opt-level=3 model_long`.
 #[cfg(feature = "long-tests")]
 mod long {
     use super::*;
@@ -416,102 +256,38 @@ mod long {
     #[test]
     fn model_long_upsert() {
         assert_exact("three transactions", Config { entries: 3, ..BASE });
-        assert_exact(
-            "two crashes",
-            Config {
-                crashes: 2,
-                late: true,
-                ..BASE
-            },
-        );
-        let three_keys = Config {
-            keys: 3,
-            values: 1,
-            limits: &[1, 9],
-            ..BASE
-        };
+        assert_exact("two crashes", Config { crashes: 2, late: true, ..BASE });
+        let three_keys = Config { keys: 3, values: 1, limits: &[1, 9], ..BASE };
         assert_exact("three keys in three ranges", three_keys);
     }
 
     #[test]
     fn model_long_unique() {
-        assert_exact(
-            "unique, three transactions",
-            Config {
-                entries: 3,
-                ..UNIQUE
-            },
-        );
+        assert_exact("unique, three transactions", Config { entries: 3, ..UNIQUE });
         assert_exact(
             "unique, four transactions",
-            Config {
-                entries: 4,
-                ranges: ONE_RANGE,
-                ..UNIQUE
-            },
+            Config { entries: 4, ranges: ONE_RANGE, ..UNIQUE },
         );
-        assert_exact(
-            "unique, two crashes",
-            Config {
-                crashes: 2,
-                late: true,
-                ..UNIQUE
-            },
-        );
-        let three_keys = Config {
-            keys: 3,
-            ranges: [0, 0, 1],
-            limits: &[1, 9],
-            ..UNIQUE
-        };
+        assert_exact("unique, two crashes", Config { crashes: 2, late: true, ..UNIQUE });
+        let three_keys = Config { keys: 3, ranges: [0, 0, 1], limits: &[1, 9], ..UNIQUE };
         assert_exact("unique, three keys", three_keys);
     }
 
     #[test]
     fn model_long_text() {
         assert_exact("text", TEXT);
-        assert_exact(
-            "text, three transactions",
-            Config {
-                entries: 3,
-                ranges: ONE_RANGE,
-                ..TEXT
-            },
-        );
+        assert_exact("text, three transactions", Config { entries: 3, ranges: ONE_RANGE, ..TEXT });
         assert_exact("text, unique", TEXT_UNIQUE);
-        let three = Config {
-            entries: 3,
-            values: 1,
-            crashes: 0,
-            ..TEXT_UNIQUE
-        };
+        let three = Config { entries: 3, values: 1, crashes: 0, ..TEXT_UNIQUE };
         assert_exact("text, unique, three transactions", three);
     }
 
     #[test]
     fn model_long_xa() {
         assert_exact("xa, two ranges", XA);
-        assert_exact(
-            "xa, four entries",
-            Config {
-                entries: 4,
-                ranges: ONE_RANGE,
-                ..XA
-            },
-        );
-        let unique = Config {
-            shape: Shape::DeleteInsert,
-            unique: true,
-            ..XA
-        };
+        assert_exact("xa, four entries", Config { entries: 4, ranges: ONE_RANGE, ..XA });
+        let unique = Config { shape: Shape::DeleteInsert, unique: true, ..XA };
         assert_exact("xa, unique", unique);
-        assert_exact(
-            "xa, text",
-            Config {
-                order: KeyOrder::Server,
-                ranges: ONE_RANGE,
-                ..XA
-            },
-        );
+        assert_exact("xa, text", Config { order: KeyOrder::Server, ranges: ONE_RANGE, ..XA });
     }
 }

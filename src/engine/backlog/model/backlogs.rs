@@ -102,16 +102,8 @@ pub struct Backlogs {
 
 impl Backlogs {
     pub fn new(config: Config) -> Self {
-        let keys = (0..config.keys)
-            .map(|key| key_in_lane(&config, key))
-            .collect();
-        Self {
-            config,
-            keys,
-            all: Vec::new(),
-            known: HashMap::new(),
-            done: HashMap::new(),
-        }
+        let keys = (0..config.keys).map(|key| key_in_lane(&config, key)).collect();
+        Self { config, keys, all: Vec::new(), known: HashMap::new(), done: HashMap::new() }
     }
 
     pub fn count(&self) -> usize {
@@ -127,17 +119,8 @@ impl Backlogs {
         let ranges = (0..=self.config.last_range()).filter(|range| finished & (1 << range) != 0);
         let rows = ranges.map(|range| {
             let lower = range.checked_sub(1).and_then(|before| self.upper(before));
-            let row = FinishedRow {
-                id: range as u64 + 1,
-                rows: 0,
-            };
-            (
-                Range {
-                    lower,
-                    upper: self.upper(range),
-                },
-                row,
-            )
+            let row = FinishedRow { id: range as u64 + 1, rows: 0 };
+            (Range { lower, upper: self.upper(range) }, row)
         });
         let claims = Claims::resume(rows.collect());
         self.keep(Backlog::new(self.config.order, self.config.lanes, claims))
@@ -152,12 +135,7 @@ impl Backlogs {
         let (fate, keys) = self.make(&mut after, call);
         let mark = after.advance().pop();
         number_chunks_by_place(&mut after);
-        let done = Done {
-            backlog: self.keep(after),
-            mark,
-            fate,
-            keys,
-        };
+        let done = Done { backlog: self.keep(after), mark, fate, keys };
         self.done.insert((backlog, call), done);
         done
     }
@@ -231,11 +209,7 @@ impl Backlogs {
 
     fn range_behind(&self, lower: Option<&Key>) -> usize {
         let Some(lower) = lower else { return 0 };
-        let key = self
-            .keys
-            .iter()
-            .position(|key| key == lower)
-            .expect("a bound is a key");
+        let key = self.keys.iter().position(|key| key == lower).expect("a bound is a key");
         self.config.ranges[key] + 1
     }
 
@@ -243,10 +217,7 @@ impl Backlogs {
         if range == self.config.last_range() {
             return None;
         }
-        self.config
-            .keys_of_range(range)
-            .last()
-            .map(|key| self.keys[key].clone())
+        self.config.keys_of_range(range).last().map(|key| self.keys[key].clone())
     }
 
     fn list(&self, mask: Mask) -> Vec<Key> {
@@ -262,18 +233,10 @@ impl Backlogs {
     }
 
     fn oldest_counted(&self, backlog: &Backlog<u8>) -> Option<u64> {
-        let held = backlog
-            .holds
-            .iter()
-            .flat_map(|hold| hold.keys.values().copied());
-        let queued = backlog
-            .lanes
-            .iter()
-            .flat_map(|lane| lane.queue.values().copied());
-        let running = backlog
-            .lanes
-            .iter()
-            .flat_map(|lane| lane.running.iter().map(|(_, seq)| *seq));
+        let held = backlog.holds.iter().flat_map(|hold| hold.keys.values().copied());
+        let queued = backlog.lanes.iter().flat_map(|lane| lane.queue.values().copied());
+        let running =
+            backlog.lanes.iter().flat_map(|lane| lane.running.iter().map(|(_, seq)| *seq));
         let counts = |mutation| !self.config.has(mutation);
         held.filter(|_| counts(Mutation::IgnoreHeld))
             .chain(queued.filter(|_| counts(Mutation::IgnoreQueued)))
@@ -312,12 +275,7 @@ fn change_lane(backlog: &mut Backlog<u8>, key: &Key) {
     let own = backlog.lane_of(key);
     if let Some(seq) = backlog.lanes[own].queue.remove(key) {
         let other = backlog.lanes.len() - 1 - own;
-        insert_lowest(
-            &mut backlog.lanes[other].queue,
-            key.clone(),
-            seq,
-            &mut backlog.pending,
-        );
+        insert_lowest(&mut backlog.lanes[other].queue, key.clone(), seq, &mut backlog.pending);
         backlog.pending.done(seq);
     }
 }

@@ -63,13 +63,7 @@ pub fn explore(config: Config) -> Report {
 impl Search {
     fn new(model: Model) -> Self {
         let table = vec![NONE; 1 << 16];
-        Self {
-            model,
-            worlds: Vec::new(),
-            origins: Vec::new(),
-            table,
-            edges: Vec::new(),
-        }
+        Self { model, worlds: Vec::new(), origins: Vec::new(), table, edges: Vec::new() }
     }
 
     fn run(&mut self) -> Option<(u32, &'static str)> {
@@ -178,11 +172,7 @@ impl Search {
             )
             .unwrap();
         }
-        Violation {
-            what,
-            length: path.len() - 1,
-            trace,
-        }
+        Violation { what, length: path.len() - 1, trace }
     }
 }
 

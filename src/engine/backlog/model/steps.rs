@@ -7,12 +7,12 @@ mod lane;
 
 use super::backlogs::{Backlogs, Call, Done};
 use super::world::{
-    ChunkPhase, Config, Fault, KEYS, Kind, LanePhase, Mask, Mutation, Owner, RANGES, Rows, Shape,
-    World, bit, chunk_owner, first, has, lane_owner,
+    Config, Fault, KEYS, Kind, LanePhase, Mask, Mutation, Rows, World, bit, has, lane_owner,
 };
 use crate::engine::backlog::{Fate, KeyOrder};
 
 /// A step, as a trace names it.
+#[expect(dead_code, reason = "traces show the fields through Debug")]
 #[derive(Clone, Copy, Debug)]
 pub enum Step {
     Start,
@@ -79,10 +79,7 @@ pub struct Model {
 
 impl Model {
     pub fn new(config: Config) -> Self {
-        Self {
-            config,
-            backlogs: Backlogs::new(config),
-        }
+        Self { config, backlogs: Backlogs::new(config) }
     }
 
     /// Every content of the source table at the start.
@@ -94,19 +91,12 @@ impl Model {
             if !known || !self.is_unique(rows) {
                 continue;
             }
-            let mut world = World {
-                backlog,
-                crashes: self.config.crashes,
-                stored: 1,
-                ..World::default()
-            };
+            let mut world =
+                World { backlog, crashes: self.config.crashes, stored: 1, ..World::default() };
             world.source[0] = rows;
             worlds.push(world);
             if self.config.hidden_start {
-                let behind = self
-                    .logs(&world)
-                    .into_iter()
-                    .filter(|(_, kind)| *kind == Kind::Plain);
+                let behind = self.logs(&world).into_iter().filter(|(_, kind)| *kind == Kind::Plain);
                 worlds.extend(behind.map(|(world, _)| World {
                     received: 1,
                     start: 1,
@@ -183,22 +173,10 @@ impl Model {
         let more = usize::from(world.logged) < self.config.entries;
         let logs = if more { self.logs(world) } else { Vec::new() };
         if world.visible < world.logged {
-            out.push((
-                World {
-                    visible: world.visible + 1,
-                    ..*world
-                },
-                Step::Visible,
-            ));
+            out.push((World { visible: world.visible + 1, ..*world }, Step::Visible));
         } else {
             let shown = |(world, kind): &(World, Kind)| {
-                (
-                    World {
-                        visible: world.visible + 1,
-                        ..*world
-                    },
-                    Step::LoggedVisible(*kind),
-                )
+                (World { visible: world.visible + 1, ..*world }, Step::LoggedVisible(*kind))
             };
             out.extend(logs.iter().map(shown));
         }
@@ -261,28 +239,22 @@ impl Model {
     fn waits_for_invisible(&self, world: &World, rows: Rows, keys: Mask) -> bool {
         (usize::from(world.visible)..usize::from(world.logged)).any(|index| {
             let (before, after) = (world.source[index], world.source[index + 1]);
-            (0..self.config.keys)
-                .filter(|key| before.at(*key) != after.at(*key))
-                .any(|key| {
-                    let bears = |other: usize| {
-                        let value = rows.at(other);
-                        value != 0 && (value == before.at(key) || value == after.at(key))
-                    };
-                    let others = (0..self.config.keys).filter(|other| *other != key);
-                    has(keys, key)
-                        || (self.config.unique
-                            && others
-                                .into_iter()
-                                .any(|other| has(keys, other) && bears(other)))
-                })
+            (0..self.config.keys).filter(|key| before.at(*key) != after.at(*key)).any(|key| {
+                let bears = |other: usize| {
+                    let value = rows.at(other);
+                    value != 0 && (value == before.at(key) || value == after.at(key))
+                };
+                let others = (0..self.config.keys).filter(|other| *other != key);
+                has(keys, key)
+                    || (self.config.unique
+                        && others.into_iter().any(|other| has(keys, other) && bears(other)))
+            })
         })
     }
 
     fn is_unique(&self, rows: Rows) -> bool {
-        let values: Vec<u8> = (0..self.config.keys)
-            .map(|key| rows.at(key))
-            .filter(|value| *value != 0)
-            .collect();
+        let values: Vec<u8> =
+            (0..self.config.keys).map(|key| rows.at(key)).filter(|value| *value != 0).collect();
         let twice = |(index, value): (usize, &u8)| values[..index].contains(value);
         !self.config.unique || !values.iter().enumerate().any(twice)
     }
@@ -294,11 +266,7 @@ impl Model {
         let early = self.config.has(Mutation::XaAtPrepare);
         let kind = world.kinds[index];
         if kind == Kind::Plain || (early && kind == Kind::Prepare) {
-            let keys = if world.arriving == 0 {
-                world.keys[index]
-            } else {
-                world.arriving
-            };
+            let keys = if world.arriving == 0 { world.keys[index] } else { world.arriving };
             for key in (0..self.config.keys).filter(|key| has(keys, *key)) {
                 self.receive(world, keys, (key, logged), out);
             }
@@ -319,13 +287,7 @@ impl Model {
         if kind == Kind::Prepare && self.config.has(Mutation::InsideXaSpan) {
             next.stored |= 1 << mark;
         }
-        out.push((
-            next,
-            Step::ReceivedXa {
-                kind,
-                logged: logged.is_some(),
-            },
-        ));
+        out.push((next, Step::ReceivedXa { kind, logged: logged.is_some() }));
     }
 
     fn receive(
@@ -342,11 +304,8 @@ impl Model {
         }
         let running = self.backlogs.facts(world.backlog).running;
         let merged = self.config.has(Mutation::MergeIntoRunning) && has(running, key);
-        let fate = if merged {
-            None
-        } else {
-            self.call(&mut next, Call::Receive { key, seq }).fate
-        };
+        let fate =
+            if merged { None } else { self.call(&mut next, Call::Receive { key, seq }).fate };
         next.arriving = keys & !bit(key);
         if next.arriving == 0 {
             self.call(&mut next, Call::End { seq, mark });
@@ -363,27 +322,15 @@ impl Model {
     /// What a gate that begins now waits for.
     fn target(&self, world: &World) -> u8 {
         let begun = world.begun();
-        if self.config.has(Mutation::StartGate) && begun <= world.start {
-            0
-        } else {
-            begun
-        }
+        if self.config.has(Mutation::StartGate) && begun <= world.start { 0 } else { begun }
     }
 
     fn chunk_target(&self, world: &World) -> u8 {
-        if self.config.has(Mutation::ChunkGate) {
-            0
-        } else {
-            self.target(world)
-        }
+        if self.config.has(Mutation::ChunkGate) { 0 } else { self.target(world) }
     }
 
     fn lane_target(&self, world: &World) -> u8 {
-        if self.config.has(Mutation::LaneGate) {
-            0
-        } else {
-            self.target(world)
-        }
+        if self.config.has(Mutation::LaneGate) { 0 } else { self.target(world) }
     }
 
     // Crash and restart.
@@ -438,18 +385,13 @@ impl Model {
 
 /// Number and mark of the entry that arrives.
 fn arriving(world: &World) -> (u64, u8) {
-    (
-        u64::from(world.received - world.start) + 1,
-        world.received + 1,
-    )
+    (u64::from(world.received - world.start) + 1, world.received + 1)
 }
 
 fn with_prepared(world: &World, rows: Rows) -> Rows {
     (0..KEYS)
         .filter(|key| has(world.prepared, *key))
-        .fold(rows, |rows, key| {
-            rows.with(key, world.prepared_rows.at(key))
-        })
+        .fold(rows, |rows, key| rows.with(key, world.prepared_rows.at(key)))
 }
 
 fn entry(world: &World, rows: Rows, keys: Mask, kind: Kind) -> World {
@@ -458,11 +400,7 @@ fn entry(world: &World, rows: Rows, keys: Mask, kind: Kind) -> World {
     next.logged += 1;
     next.keys[index] = keys;
     next.kinds[index] = kind;
-    next.source[index + 1] = if kind == Kind::Prepare {
-        world.source[index]
-    } else {
-        rows
-    };
+    next.source[index + 1] = if kind == Kind::Prepare { world.source[index] } else { rows };
     (next.prepared, next.prepared_rows) = match kind {
         Kind::Plain => (world.prepared, world.prepared_rows),
         Kind::Prepare => (keys, rows.only(keys)),

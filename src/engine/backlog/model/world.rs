@@ -130,20 +130,12 @@ impl Rows {
 
     /// The keys that have rows.
     pub fn keys(self) -> Mask {
-        (0..KEYS)
-            .filter(|key| self.at(*key) != 0)
-            .fold(0, |mask, key| mask | bit(key))
+        (0..KEYS).filter(|key| self.at(*key) != 0).fold(0, |mask, key| mask | bit(key))
     }
 
     /// Only the rows of these keys.
     pub fn only(self, mask: Mask) -> Self {
-        (0..KEYS).fold(self, |rows, key| {
-            if has(mask, key) {
-                rows
-            } else {
-                rows.with(key, 0)
-            }
-        })
+        (0..KEYS).fold(self, |rows, key| if has(mask, key) { rows } else { rows.with(key, 0) })
     }
 
     /// The same with values 1 and 2 exchanged.
@@ -325,11 +317,7 @@ impl World {
 
     /// The row as its lock owner sees it.
     pub fn row(&self, key: usize, owner: Owner) -> u8 {
-        if self.owners[key] == owner {
-            self.locked.at(key)
-        } else {
-            self.shadow.at(key)
-        }
+        if self.owners[key] == owner { self.locked.at(key) } else { self.shadow.at(key) }
     }
 
     pub fn write(&mut self, key: usize, owner: Owner, value: u8) {
@@ -369,28 +357,17 @@ impl World {
         if self.crashes == 0 {
             self.stored = 0;
         }
-        let needed = if self.crashes == 0 {
-            self.received
-        } else {
-            self.stored.trailing_zeros() as u8
-        };
+        let needed =
+            if self.crashes == 0 { self.received } else { self.stored.trailing_zeros() as u8 };
         for entry in 0..usize::from(needed) {
             self.keys[entry] = 0;
             self.kinds[entry] = Kind::Plain;
         }
         for chunk in &mut self.chunks {
-            chunk.target = if chunk.target > self.visible {
-                chunk.target
-            } else {
-                0
-            };
+            chunk.target = if chunk.target > self.visible { chunk.target } else { 0 };
         }
         for lane in &mut self.lanes {
-            lane.target = if lane.target > self.visible {
-                lane.target
-            } else {
-                0
-            };
+            lane.target = if lane.target > self.visible { lane.target } else { 0 };
         }
         self.exchange_values();
     }

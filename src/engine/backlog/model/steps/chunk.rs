@@ -10,11 +10,7 @@ use crate::engine::backlog::KeyOrder;
 
 impl Model {
     pub(super) fn chunks(&mut self, world: &World, out: &mut Out) {
-        let busy = world
-            .chunks
-            .iter()
-            .filter(|chunk| chunk.phase != ChunkPhase::None)
-            .count();
+        let busy = world.chunks.iter().filter(|chunk| chunk.phase != ChunkPhase::None).count();
         let next = self.backlogs.facts(world.backlog).next_range;
         for range in 0..RANGES {
             match world.chunks[range].phase {
@@ -58,17 +54,9 @@ impl Model {
         }
         if !world.chunks[range].clear {
             self.chunk_reads(*world, range, out);
-        } else if !self
-            .config
-            .keys_of_range(range)
-            .any(|key| world.is_locked(key, owner))
-        {
+        } else if !self.config.keys_of_range(range).any(|key| world.is_locked(key, owner)) {
             let mut next = *world;
-            for key in self
-                .config
-                .keys_of_range(range)
-                .filter(|key| world.shadow.at(*key) != 0)
-            {
+            for key in self.config.keys_of_range(range).filter(|key| world.shadow.at(*key) != 0) {
                 next.write(key, owner, 0);
             }
             next.chunks[range].phase = ChunkPhase::Cleared;
@@ -77,10 +65,7 @@ impl Model {
     }
 
     fn chunk_reads(&self, mut world: World, range: usize, out: &mut Out) {
-        let mask = self
-            .config
-            .keys_of_range(range)
-            .fold(0, |mask, key| mask | bit(key));
+        let mask = self.config.keys_of_range(range).fold(0, |mask, key| mask | bit(key));
         world.chunks[range].rows = world.readable().only(mask);
         world.chunks[range].phase = ChunkPhase::Open;
         out.push((world, Step::ChunkReads(range)));

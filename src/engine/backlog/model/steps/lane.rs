@@ -26,15 +26,7 @@ impl Model {
     fn take(&mut self, world: &World, lane: usize, out: &mut Out) {
         for limit in self.config.limits {
             let mut next = *world;
-            let keys = self
-                .call(
-                    &mut next,
-                    Call::Take {
-                        lane,
-                        limit: *limit,
-                    },
-                )
-                .keys;
+            let keys = self.call(&mut next, Call::Take { lane, limit: *limit }).keys;
             if keys != 0 {
                 next.lanes[lane].batch = keys;
                 next.lanes[lane].phase = LanePhase::Gate;
@@ -57,11 +49,7 @@ impl Model {
         }
         match self.config.shape {
             Shape::Upsert => {
-                state.phase = if state.delete == 0 {
-                    LanePhase::Read
-                } else {
-                    LanePhase::Delete
-                };
+                state.phase = if state.delete == 0 { LanePhase::Read } else { LanePhase::Delete };
                 out.push((world, Step::LaneLooksWhatIsPresent(lane)));
             }
             Shape::DeleteInsert => {
