@@ -1,12 +1,12 @@
 //! Chunks: claimed, through the gate, one snapshot, row by row, commit or not.
 
-use super::super::backlogs::Call;
-use super::super::world::{
-    ChunkPhase, Fault, Mutation, RANGES, Rows, World, bit, chunk_owner, first,
-};
 use super::insert::Inserted;
 use super::{Model, Out, Step};
 use crate::engine::backlog::KeyOrder;
+use crate::engine::backlog::model::backlogs::Call;
+use crate::engine::backlog::model::world::{
+    ChunkPhase, Fault, Mutation, RANGES, Rows, World, bit, chunk_owner, first,
+};
 
 impl Model {
     pub(super) fn chunks(&mut self, world: &World, out: &mut Out) {

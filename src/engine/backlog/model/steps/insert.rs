@@ -1,7 +1,7 @@
 //! One row into the shadow, with the row locks of InnoDB.
 
-use super::super::world::{Owner, World};
 use super::Model;
+use crate::engine::backlog::model::world::{Owner, World};
 
 /// What an INSERT of one row met.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,11 +1,11 @@
 //! Lanes: a batch, through the gate, the statements of its shape key by key, commit or not.
 
-use super::super::backlogs::Call;
-use super::super::world::{
-    Fault, KEYS, LanePhase, Mutation, Owner, Rows, Shape, World, bit, first, has, lane_owner,
-};
 use super::insert::Inserted;
 use super::{Model, Out, Step};
+use crate::engine::backlog::model::backlogs::Call;
+use crate::engine::backlog::model::world::{
+    Fault, KEYS, LanePhase, Mutation, Owner, Rows, Shape, World, bit, first, has, lane_owner,
+};
 
 impl Model {
     pub(super) fn lane(&mut self, world: &World, lane: usize, out: &mut Out) {
