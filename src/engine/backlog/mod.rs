@@ -265,9 +265,8 @@ impl<M: Clone> Backlog<M> {
     pub fn commit_batch(&mut self, lane: usize) {
         let Some(lane) = self.lanes.get_mut(lane) else { return };
         for (key, seq) in std::mem::take(&mut lane.running) {
-            match &mut self.dirty {
-                Some(dirty) => insert_lowest(&mut dirty.waiting, key, seq, &mut self.pending),
-                None => {}
+            if let Some(dirty) = &mut self.dirty {
+                insert_lowest(&mut dirty.waiting, key, seq, &mut self.pending);
             }
             self.pending.done(seq);
         }

@@ -2,6 +2,12 @@
 //! end the shadow must equal the source, an end must be reachable from everywhere, and with a guard
 //! removed a violation must be found. `--nocapture` prints the number of states and the shortest traces.
 
+#![expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a model counts to ten, and a hash may lose bits"
+)]
+
 mod backlogs;
 mod search;
 mod steps;

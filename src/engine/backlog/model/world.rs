@@ -50,6 +50,7 @@ pub enum Mutation {
 }
 
 /// What is explored.
+#[expect(clippy::struct_excessive_bools, reason = "each is an independent part of the world")]
 #[derive(Clone, Copy, Debug)]
 pub struct Config {
     pub keys: usize,
