@@ -78,17 +78,23 @@ pub async fn try_change(
     Ok(None)
 }
 
-/// Whether the server can, found out on an empty table with the source table's definition.
-async fn is_possible(session: &mut Session, tables: &Tables, alter: &Alter) -> Result<bool> {
+/// Whether the server can, found out on an empty table with the source table's definition, which then has
+/// the new definition either way.
+///
+/// # Errors
+///
+/// When the server refuses.
+pub async fn is_possible(session: &mut Session, tables: &Tables, alter: &Alter) -> Result<bool> {
     for statement in
         [ddl::drop_table(&tables.shadow), ddl::create_like(&tables.shadow, &tables.source)]
     {
         session.execute(&statement, SHORT).await.doing("try INSTANT on an empty table")?;
     }
+    let alter = prepare::alter_of_copy(session, tables, alter).await?;
     let possible =
-        session.execute(&ddl::alter_instantly(&tables.shadow, alter), SHORT).await.is_ok();
+        session.execute(&ddl::alter_instantly(&tables.shadow, &alter), SHORT).await.is_ok();
     if !possible {
-        let change = ddl::alter(&tables.shadow, alter);
+        let change = ddl::alter(&tables.shadow, &alter);
         session.execute(&change, SHORT).await.doing("apply the ALTER to the empty shadow table")?;
     }
     Ok(possible)

@@ -151,7 +151,8 @@ pub(super) async fn make_shadow(
     let create = ddl::create_like(&tables.shadow, &tables.source);
     session.execute(&create, DDL_LIMIT).await.doing("create the shadow table")?;
     hit("prepare.shadow.after");
-    let change = ddl::alter(&tables.shadow, alter);
+    let alter = alter_of_copy(session, tables, alter).await?;
+    let change = ddl::alter(&tables.shadow, &alter);
     if let Err(error) = session.execute(&change, DDL_LIMIT).await {
         return Err(match preflight::alter_rejected(&error) {
             Some(refusal) => Error::Refused { refusals: vec![refusal] },
@@ -164,6 +165,22 @@ pub(super) async fn make_shadow(
     let shadow =
         inspect::read_table(session, &tables.shadow).await.doing("read the shadow table")?;
     shadow.ok_or(Error::BrokenInvariant { what: "the shadow table is gone" })
+}
+
+/// The ALTER with the names that constraints have in the fresh copy.
+pub(super) async fn alter_of_copy(
+    session: &mut Session,
+    tables: &Tables,
+    alter: &Alter,
+) -> Result<Alter> {
+    let mut definitions = Vec::new();
+    for table in [&tables.source, &tables.shadow] {
+        let read = inspect::read_table(session, table).await.doing("read a definition")?;
+        definitions.push(read.map(|table| table.definition).unwrap_or_default());
+    }
+    let copy = definitions.pop().unwrap_or_default();
+    let original = definitions.pop().unwrap_or_default();
+    Ok(alter.for_copy(&original, &copy))
 }
 
 /// Connects the two definitions.

@@ -12,7 +12,7 @@ use super::plan::Tables;
 use super::preflight::{self, Definitions, Facts};
 use super::reason::Refusal;
 use super::request::{Request, Strategy};
-use super::{Error, Failure, Result, prepare};
+use super::{Error, Failure, Result, instant, prepare};
 use crate::mysql::connect::Role;
 use crate::mysql::session::Session;
 use crate::schema::alter::Alter;
@@ -104,14 +104,15 @@ async fn judge(
     (source, shadow, tables, alter): (&Table, &Table, &Tables, &Alter),
     report: &mut PlanReport,
 ) -> Result<()> {
-    report.definition_after = renamed(&shadow.definition, &shadow.name.table, &source.name.table);
+    report.definition_after =
+        ddl::renamed(&shadow.definition, &shadow.name.table, &source.name.table);
     let definitions = preflight::check_definitions(request, source, shadow)
         .map_err(|refusals| Error::Refused { refusals })?;
     add_warnings(report, &definitions.warnings);
     describe(report, &definitions);
     let instant = match request.strategy {
         Strategy::Copy => false,
-        Strategy::Auto | Strategy::Instant => is_instant(session, tables, alter).await?,
+        Strategy::Auto | Strategy::Instant => instant::is_possible(session, tables, alter).await?,
     };
     if instant {
         "Instant".clone_into(&mut report.strategy);
@@ -119,15 +120,6 @@ async fn judge(
         report.estimated_time = Some(estimate(source.size_bytes));
     }
     Ok(())
-}
-
-async fn is_instant(session: &mut Session, tables: &Tables, alter: &Alter) -> Result<bool> {
-    for statement in
-        [ddl::drop_table(&tables.shadow), ddl::create_like(&tables.shadow, &tables.source)]
-    {
-        session.execute(&statement, SHORT).await.doing("try INSTANT on an empty table")?;
-    }
-    Ok(session.execute(&ddl::alter_instantly(&tables.shadow, alter), SHORT).await.is_ok())
 }
 
 fn blank(request: &Request, facts: &Facts) -> PlanReport {
@@ -183,23 +175,6 @@ fn add_refusals(report: &mut PlanReport, refusals: &[Refusal]) {
     }));
 }
 
-/// The definition under the name that the table will bear.
-fn renamed(definition: &str, from: &str, to: &str) -> String {
-    let quoted = |name: &str| format!("CREATE TABLE `{}`", name.replace('`', "``"));
-    definition.replacen(&quoted(from), &quoted(to), 1)
-}
-
 fn estimate(size_bytes: u64) -> Duration {
     Duration::from_secs_f64(as_f64(size_bytes) / BYTES_PER_SECOND + 1.0)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn definition_bears_the_final_name() {
-        let text = "CREATE TABLE `a``b_ghp` (\n  `id` int\n)";
-        assert_eq!(renamed(text, "a`b_ghp", "a`b"), "CREATE TABLE `a``b` (\n  `id` int\n)");
-    }
 }

@@ -2,7 +2,7 @@
 
 use crate::schema::alter::Alter;
 use crate::schema::table::TableName;
-use crate::sql::ident::quote_table;
+use crate::sql::ident::{quote, quote_table};
 
 /// An empty table with the definition of another.
 pub fn create_like(table: &TableName, like: &TableName) -> String {
@@ -32,4 +32,21 @@ pub fn analyze(table: &TableName) -> String {
 /// How long statements of this session wait for a metadata lock, in seconds.
 pub fn set_lock_wait(seconds: u64) -> String {
     format!("SET SESSION lock_wait_timeout = {seconds}")
+}
+
+/// The server's `CREATE TABLE` text of one table under another table's name.
+pub fn renamed(definition: &str, from: &str, to: &str) -> String {
+    let start = |name: &str| format!("CREATE TABLE {}", quote(name));
+    definition.replacen(&start(from), &start(to), 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn definition_bears_the_final_name() {
+        let text = "CREATE TABLE `a``b_ghp` (\n  `id` int\n)";
+        assert_eq!(renamed(text, "a`b_ghp", "a`b"), "CREATE TABLE `a``b` (\n  `id` int\n)");
+    }
 }

@@ -10,6 +10,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use libtest_mimic::{Failed, Trial};
 
+use crate::repository;
 use crate::support::runtime;
 
 /// Longest time one test may take.
@@ -17,7 +18,8 @@ const DEADLINE: Duration = Duration::from_secs(120);
 
 /// All tests.
 pub(crate) fn trials() -> Vec<Trial> {
-    let mut trials = files::trials();
+    let mut trials = repository::trials();
+    trials.extend(files::trials());
     trials.extend(cases::trials());
     trials.extend(frame::trials());
     trials

@@ -1,3 +1,5 @@
+//! Bytes of events as servers write them.
+
 use super::*;
 
 #[test]

@@ -1,3 +1,5 @@
+//! Keys through their encoding and back, in the order of their values.
+
 use proptest::prelude::*;
 
 use super::*;

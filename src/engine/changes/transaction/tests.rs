@@ -1,3 +1,5 @@
+//! Transactions as a server writes them, and what each one means to the migration.
+
 use super::*;
 use crate::{
     mysql::binlog::RowsKind,

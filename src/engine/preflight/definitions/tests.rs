@@ -1,3 +1,5 @@
+//! Pairs of definitions, and what preflight says about each.
+
 use super::*;
 use crate::engine::preflight::sample::{self, column, index, table};
 use crate::schema::table::{ColumnType, TextKind};

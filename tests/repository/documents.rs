@@ -1,0 +1,81 @@
+//! What is written twice stays the same: generated files, and documents that list what code defines.
+
+use std::process::Command;
+
+use ghostship::engine::reason::Reason;
+
+use super::source::{files, read};
+use super::{Rule, Violations};
+
+/// The rules of this file.
+pub const RULES: &[Rule] = &[
+    ("generated_files_are_current", generated_files_are_current),
+    ("the_docs_list_every_reason", the_docs_list_every_reason),
+    ("the_docs_list_every_exit_code", the_docs_list_every_exit_code),
+    ("links_between_documents_lead_somewhere", links_between_documents_lead_somewhere),
+];
+
+fn ghostship(arguments: &[&str]) -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_ghostship")).args(arguments).output();
+    let output = output.expect("ghostship can be started");
+    assert!(output.status.success(), "ghostship {arguments:?}: {}", output.status);
+    String::from_utf8(output.stdout).expect("ghostship prints UTF-8")
+}
+
+/// `make crds` writes what this compares: one file per kind, each a document of `ghostship crds`.
+fn generated_files_are_current() -> Violations {
+    let printed = ghostship(&["crds"]);
+    let written: Vec<_> = files(&["crds"]).into_iter().map(|(_, text)| text).collect();
+    let mut documents: Vec<_> = printed.split("---\n").filter(|one| !one.is_empty()).collect();
+    let mut held: Vec<_> = written.iter().map(|text| text.trim_start_matches("---\n")).collect();
+    documents.sort_unstable();
+    held.sort_unstable();
+    let same = !documents.is_empty()
+        && documents.iter().map(|one| one.trim_end()).eq(held.iter().map(|one| one.trim_end()));
+    if same {
+        Vec::new()
+    } else {
+        vec!["crds/ differs from `ghostship crds`: run `make crds`".into()]
+    }
+}
+
+fn the_docs_list_every_reason() -> Violations {
+    let document = read("docs/reasons.md");
+    let missing =
+        Reason::ALL.iter().filter(|one| !document.contains(&format!("`{}`", one.as_str())));
+    missing.map(|one| format!("docs/reasons.md: does not list {}", one.as_str())).collect()
+}
+
+fn the_docs_list_every_exit_code() -> Violations {
+    let help = ghostship(&["run", "--help"]);
+    let lines = help.lines().skip_while(|line| !line.starts_with("Exit codes:")).skip(1);
+    let lines = lines.take_while(|line| !line.trim().is_empty());
+    let codes: Vec<_> = lines.filter_map(|line| line.split_whitespace().next()).collect();
+    assert!(codes.len() > 5, "`ghostship run --help` lists its exit codes: {codes:?}");
+    let documents: Vec<_> = files(&["docs"]).into_iter().map(|(_, text)| text).collect();
+    let listed = |code: &str| {
+        let rows = [format!("| {code} |"), format!("| `{code}` |")];
+        documents
+            .iter()
+            .any(|text| text.lines().any(|line| rows.iter().any(|row| line.starts_with(row))))
+    };
+    let missing = codes.into_iter().filter(|code| !listed(code));
+    missing.map(|code| format!("docs/: no table lists the exit code {code}")).collect()
+}
+
+fn links_between_documents_lead_somewhere() -> Violations {
+    let root_documents = super::source::root_files();
+    let all = files(&["docs", "e2e", "benches", "tests"]).into_iter().chain(root_documents);
+    let mut found = Vec::new();
+    for (path, text) in all.filter(|(path, _)| path.ends_with(".md")) {
+        let folder = super::source::root().join(&path);
+        let targets = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+        for target in targets.filter(|target| !target.contains("://") && !target.starts_with('#')) {
+            let file = target.split('#').next().unwrap_or_default();
+            if !folder.parent().is_some_and(|parent| parent.join(file).exists()) {
+                found.push(format!("{path}: links to {target}, which is not there"));
+            }
+        }
+    }
+    found
+}
