@@ -245,7 +245,7 @@ pub fn sum_range(
     bounds: (Option<&Key>, Option<&Key>),
 ) -> Result<String, KeyError> {
     Ok(format!(
-        "SELECT COUNT(*), HEX(BIT_XOR(IFNULL(UNHEX({}), RANDOM_BYTES(16)))) \
+        "SELECT COUNT(*), HEX(BIT_XOR(CAST(IFNULL(UNHEX({}), RANDOM_BYTES(16)) AS BINARY(16)))) \
          FROM {} FORCE INDEX ({}) WHERE {}",
         side.row_hash(comparison),
         quote_table(side.table(pair)),

@@ -15,7 +15,8 @@ use crate::sql::sync::Pair;
 pub struct OtherUnique {
     /// Name of the index.
     pub index: String,
-    /// Its columns with the source columns that fill them.
+    /// Its columns with the source columns that fill them. Empty when some part is an expression or a
+    /// new column: then what is in the way cannot be computed from the source table.
     pub columns: Vec<UniqueColumn>,
 }
 

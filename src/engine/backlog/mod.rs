@@ -247,6 +247,11 @@ impl<M: Clone> Backlog<M> {
         self.lanes.get_mut(lane).map_or_else(Vec::new, |lane| lane.take(limit))
     }
 
+    /// The first keys that wait in a lane behind its running batch.
+    pub fn queued_keys(&self, lane: usize, limit: usize) -> Vec<Key> {
+        self.lanes.get(lane).map_or_else(Vec::new, |lane| lane.first(limit))
+    }
+
     /// Adds the keys of rows that were in the way to the running batch of the only lane.
     pub fn extend_batch(&mut self, lane: usize, keys: &[Key]) {
         let Some(lane) = self.lanes.get_mut(lane) else { return };

@@ -45,10 +45,9 @@ pub fn check_definitions(
         );
     }
     match shared_key(source, shadow, &mapping, request) {
-        Err(refusal) => verdict.refusals.push(refusal),
+        Err(refusal) => verdict.refusals.insert(0, refusal),
         Ok(key) if verdict.refusals.is_empty() => {
-            let other_uniques =
-                other_uniques((source, shadow), &key, &mapping).map_err(|refusal| vec![refusal])?;
+            let other_uniques = other_uniques((source, shadow), &key, &mapping);
             let (source, shadow) = (source.name.clone(), shadow.name.clone());
             let (source_key, shadow_key) = (key.source, key.shadow);
             let pair = Pair { source, shadow, source_key, shadow_key, mapping };
@@ -188,24 +187,19 @@ fn check_new_columns(
     }
 }
 
-/// The unique indexes besides the key. What is in the way of a row can only be found when the values of
-/// every part can be computed from the source table.
+/// The unique indexes besides the key.
 fn other_uniques(
     (source, shadow): (&Table, &Table),
     key: &SharedKey,
     mapping: &Mapping,
-) -> Result<Vec<OtherUnique>, Refusal> {
+) -> Vec<OtherUnique> {
     let other = |index: &&Index| index.unique && index.name != key.shadow.index;
-    let describe = |index: &Index| {
-        let parts = index.parts.iter().map(|part| unique_column(source, shadow, part, mapping));
-        match parts.collect::<Option<Vec<UniqueColumn>>>() {
-            Some(columns) => Ok(OtherUnique { index: index.name.clone(), columns }),
-            None => Err(Refusal::new(
-                Reason::UnsupportedTable,
-                format!("the unique index {} is over an expression or a new column", index.name),
-                "make it an ordinary index for the migration, and unique by a second change",
-            )),
-        }
+    let columns = |index: &Index| -> Option<Vec<UniqueColumn>> {
+        index.parts.iter().map(|part| unique_column(source, shadow, part, mapping)).collect()
+    };
+    let describe = |index: &Index| OtherUnique {
+        index: index.name.clone(),
+        columns: columns(index).unwrap_or_default(),
     };
     shadow.indexes.iter().filter(other).map(describe).collect()
 }
