@@ -1,0 +1,71 @@
+# Everything a person can run in this checkout. Rust and a C compiler are needed; MySQL comes by itself (e2e/servers).
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: $(shell sed -n 's/^\([a-z-]*\):.*/\1/p' Makefile)
+
+CARGO ?= cargo
+CACHE := $(or $(GHOSTSHIP_CACHE),$(HOME)/.cache/ghostship)
+DENY_VERSION := 0.20.2
+DENY := $(CACHE)/tools/cargo-deny-$(DENY_VERSION)/bin/cargo-deny
+# How long the longer tests run, and what `make run` is given.
+COUNT ?= 20
+ARGS ?= --help
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' Makefile
+
+fmt: ## Format the code
+	$(CARGO) fmt --all
+
+fmt-check: ## Check the format
+	$(CARGO) fmt --all --check
+
+lint: ## Check with clippy; every warning fails
+	$(CARGO) clippy --locked --all-targets --all-features -- -D warnings
+
+test: ## Run every test: unit tests, the tree's rules, and the cases on real MySQL servers
+	$(CARGO) test --locked --features failpoints --tests --no-fail-fast
+
+test-unit: ## Run the tests that need no server
+	$(CARGO) test --locked --features failpoints --lib --bins
+	$(CARGO) test --locked --features failpoints --test main -- repository::
+
+test-long: ## Run every test in its longer version: COUNT=20 rounds, PROPTEST_CASES=4096
+	GHOSTSHIP_TEST_RUNS=$(COUNT) PROPTEST_CASES=$${PROPTEST_CASES:-4096} $(MAKE) test
+
+crds: ## Write crds/ anew from the code
+	rm -f crds/*.yaml
+	$(CARGO) run --quiet --locked -- crds | awk -v RS='---\n' \
+		'/name: / { split($$0, part, /\n  name: |\n/); file = "crds/" part[4] ".yaml"; printf "---\n%s", $$0 > file }'
+
+check-generated: crds ## Check that generated files are current
+	git diff --exit-code -- crds
+	test -z "$$(git ls-files --others --exclude-standard -- crds)"
+
+deny: $(DENY) ## Check licences, banned crates and sources
+	$(DENY) --offline check licenses bans sources
+
+advisories: $(DENY) ## Check for known vulnerabilities; fetches their list, and only warns
+	$(DENY) check advisories || echo "WARNING: there are advisories, or their list could not be fetched"
+
+check: fmt-check lint check-generated deny test-unit ## Everything that needs no server
+
+demo: ## Migrate half a million rows under load on a throw-away server, and show what happened
+	e2e/demo/run
+
+bench: ## Measure ghostship beside other tools; see benches/README.md
+	$(CARGO) build --locked --release
+	benches/run
+
+run: ## Run ghostship: ARGS="run -f migration.yaml"
+	$(CARGO) run --locked -- $(ARGS)
+
+servers-stop: ## End and remove all throw-away servers
+	e2e/servers/server list | awk '{ print $$1 }' | xargs -r -n 1 e2e/servers/server destroy
+
+# Without its part for advisories over the network and without optimisation: one minute on two cores, once.
+$(DENY):
+	CARGO_TARGET_DIR=$(CACHE)/tools/build CARGO_PROFILE_DEV_DEBUG=0 $(CARGO) install --quiet --locked --debug \
+		--no-default-features --version $(DENY_VERSION) --root $(CACHE)/tools/cargo-deny-$(DENY_VERSION) cargo-deny
+	rm -rf $(CACHE)/tools/build
