@@ -12,6 +12,7 @@ use super::error::Doing;
 use super::outcome::{Outcome, Report};
 use super::prepare::Prepared;
 use super::resume::{self, Unfinished};
+use crate::failpoint::hit;
 use crate::mysql::connect::Role;
 use crate::mysql::session::Session;
 use crate::mysql::{inspect, locks};
@@ -44,16 +45,20 @@ pub async fn drop_helpers(mut session: Session, found: Unfinished) -> Result<Out
     }
     let shadow =
         inspect::table_id(&mut session, &tables.shadow).await.doing("look up the table")?;
+    hit("abort.begin");
     if shadow == Some(found.state.shadow_id) {
         let drop = ddl::drop_table(&tables.shadow);
         session.execute(&drop, DROP_LIMIT).await.doing("drop the shadow table")?;
     }
+    hit("abort.shadow");
     if !found.state.in_ledger {
         let report = Report { strategy: "Copy".to_owned(), ..Report::default() };
         clean_up::write_ledger(&mut session, &found, ("Aborted", &report), None).await?;
     }
+    hit("abort.ledger");
     let drop = ddl::drop_table(&tables.control);
     session.execute(&drop, SHORT).await.doing("drop the control table")?;
+    hit("abort.control");
     session.close().await;
     Ok(Outcome::Aborted)
 }
