@@ -10,8 +10,7 @@ use super::control::SHORT;
 use super::cut_over::confirm;
 use super::error::Doing;
 use super::outcome::{Outcome, Report};
-use super::prepare::Prepared;
-use super::resume::{self, Unfinished};
+use super::resume::Unfinished;
 use crate::failpoint::hit;
 use crate::mysql::connect::Role;
 use crate::mysql::session::Session;
@@ -20,16 +19,6 @@ use crate::sql::ddl;
 
 /// Dropping a filled shadow table may take a while.
 const DROP_LIMIT: Duration = Duration::from_secs(600);
-
-/// Aborts a migration that was found under way; its fence is ours.
-///
-/// # Errors
-///
-/// When the server refuses.
-pub async fn run(session: Session, prepared: Prepared) -> Result<Outcome> {
-    let Prepared { plan, epoch, .. } = prepared;
-    drop_helpers(session, resume::unfinished(&plan.request, plan.stored, epoch)).await
-}
 
 /// Drops the shadow table by its id and the control table, and writes the ledger entry.
 ///

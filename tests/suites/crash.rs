@@ -125,12 +125,12 @@ const POINTS: &[(&str, Way, &[u64])] = &[
 const SAVE_EVERY: Duration = Duration::from_secs(5);
 
 /// The names that have a test.
-pub fn tested() -> impl Iterator<Item = &'static str> {
+pub(crate) fn tested() -> impl Iterator<Item = &'static str> {
     POINTS.iter().map(|(name, _, _)| *name)
 }
 
 /// One test per point, way and hit.
-pub fn trials() -> Vec<Trial> {
+pub(crate) fn trials() -> Vec<Trial> {
     let mut trials = Vec::new();
     for (name, way, hits) in POINTS {
         for skip in hits_of(*way, hits) {

@@ -94,7 +94,7 @@ impl Ghostship {
     }
 
     /// Waits until a progress line satisfies `seen`, and answers that line.
-    pub async fn wait_until(
+    pub(crate) async fn wait_until(
         &mut self,
         what: &str,
         deadline: Duration,
@@ -114,7 +114,7 @@ impl Ghostship {
     }
 
     /// Waits until the process is stopped, as by its own failpoint.
-    pub async fn wait_until_stopped(&self, deadline: Duration) -> Result<()> {
+    pub(crate) async fn wait_until_stopped(&self, deadline: Duration) -> Result<()> {
         let stat = format!("/proc/{}/stat", self.pid);
         let probe = async || {
             let text = fs::read_to_string(&stat).context("ghostship ended and did not stop")?;

@@ -67,7 +67,7 @@ impl Manifest {
     }
 
     /// Makes it another migration: another name, another change.
-    pub fn rename(&mut self, name: &str, alter: &str) -> Result<()> {
+    pub(crate) fn rename(&mut self, name: &str, alter: &str) -> Result<()> {
         self.migration["metadata"]["name"] = json!(name);
         self.set(&[("/alter", json!(alter))])
     }

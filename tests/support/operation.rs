@@ -5,19 +5,19 @@ use super::random::Random;
 use super::registers::{Row, Rows, TABLE};
 
 /// A key and its row afterwards; `None` is no row.
-pub type Effect = (u64, Option<Row>);
+pub(crate) type Effect = (u64, Option<Row>);
 
 /// Statements that happen together or not at all.
 #[derive(Debug)]
-pub struct Operation {
+pub(crate) struct Operation {
     writes: Vec<String>,
     /// What is different afterwards.
-    pub effects: Vec<Effect>,
+    pub(crate) effects: Vec<Effect>,
 }
 
 impl Operation {
     /// Chooses one for these rows; `new` is a key that was never used.
-    pub fn choose(own: &Rows, new: u64, random: &mut Random) -> Self {
+    pub(crate) fn choose(own: &Rows, new: u64, random: &mut Random) -> Self {
         let any = |random: &mut Random| {
             let index = random.below(own.len());
             own.iter().nth(index).map(|(id, row)| (*id, row.clone()))
@@ -33,7 +33,7 @@ impl Operation {
     }
 
     /// The statements in order.
-    pub fn statements(&self) -> Vec<String> {
+    pub(crate) fn statements(&self) -> Vec<String> {
         match self.writes.len() {
             1 => self.writes.clone(),
             _ => {
@@ -44,7 +44,7 @@ impl Operation {
     }
 
     /// Whether this statement writes exactly one row.
-    pub fn is_write(&self, statement: &str) -> bool {
+    pub(crate) fn is_write(&self, statement: &str) -> bool {
         self.writes.iter().any(|write| write == statement)
     }
 }

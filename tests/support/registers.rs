@@ -20,7 +20,7 @@ use super::random::Random;
 use super::wait::wait_for;
 
 /// The table that is written.
-pub const TABLE: &str = "t";
+pub(crate) const TABLE: &str = "t";
 /// The time between two operations of one writer.
 const PACE: Duration = Duration::from_millis(4);
 /// Errors of the application's own doing; the transaction has not happened.
@@ -29,12 +29,12 @@ const OWN_ERRORS: [u16; 4] = [1062, 1205, 1213, 1412];
 const AWAY: Duration = Duration::from_secs(60);
 
 /// One row besides its key: the unique value, the version and the tag.
-pub type Row = (Option<u64>, u64, String);
+pub(crate) type Row = (Option<u64>, u64, String);
 /// The rows by their keys.
-pub type Rows = BTreeMap<u64, Row>;
+pub(crate) type Rows = BTreeMap<u64, Row>;
 
 /// The running writers.
-pub struct Registers {
+pub(crate) struct Registers {
     shared: Arc<Shared>,
     tasks: JoinSet<Result<()>>,
 }
@@ -60,7 +60,7 @@ struct Writer {
 }
 
 /// Creates the table and fills it with `rows` rows; `unique` adds a second unique index.
-pub async fn lay_out(database: &Database, rows: u64, unique: bool) -> Result<Rows> {
+pub(crate) async fn lay_out(database: &Database, rows: u64, unique: bool) -> Result<Rows> {
     let index = if unique { ", UNIQUE KEY u (u)" } else { "" };
     let mut client = database.connect().await?;
     client
@@ -81,7 +81,7 @@ pub async fn lay_out(database: &Database, rows: u64, unique: bool) -> Result<Row
 }
 
 /// Reads the table.
-pub async fn read(client: &mut Client, condition: &str) -> Result<Rows> {
+pub(crate) async fn read(client: &mut Client, condition: &str) -> Result<Rows> {
     let query = format!("SELECT id, u, version, tag FROM {TABLE} WHERE {condition}");
     let rows = client.rows(&query).await?;
     let row = |cells| {
@@ -96,7 +96,7 @@ pub async fn read(client: &mut Client, condition: &str) -> Result<Rows> {
 
 impl Registers {
     /// Starts `writers` writers on the rows of the table.
-    pub async fn start(
+    pub(crate) async fn start(
         database: &Arc<Database>,
         rows: Rows,
         writers: u64,
@@ -128,17 +128,17 @@ impl Registers {
     }
 
     /// Operations that were acknowledged so far.
-    pub fn acknowledged(&self) -> u64 {
+    pub(crate) fn acknowledged(&self) -> u64 {
         self.shared.acknowledged.load(Ordering::SeqCst)
     }
 
     /// The longest time an acknowledged operation took since the last call.
-    pub fn take_longest(&self) -> Duration {
+    pub(crate) fn take_longest(&self) -> Duration {
         Duration::from_micros(self.shared.longest_micros.swap(0, Ordering::SeqCst))
     }
 
     /// Waits for `more` further operations; fails when a writer has failed.
-    pub async fn wait_for_more(&mut self, more: u64) -> Result<()> {
+    pub(crate) async fn wait_for_more(&mut self, more: u64) -> Result<()> {
         let wanted = self.acknowledged() + more;
         let (shared, tasks) = (&self.shared, &mut self.tasks);
         let probe = async || {
@@ -153,12 +153,12 @@ impl Registers {
     }
 
     /// Adds a row that somebody else writes and no writer touches.
-    pub fn add(&self, id: u64, row: Row) {
+    pub(crate) fn add(&self, id: u64, row: Row) {
         self.known().insert(id, row);
     }
 
     /// Compares the table with what was acknowledged, while the writers are held.
-    pub async fn compare(&self, database: &Database) -> Result<()> {
+    pub(crate) async fn compare(&self, database: &Database) -> Result<()> {
         let _held = self.hold().await;
         let mut client = database.connect().await?;
         let found = read(&mut client, "TRUE").await?;
@@ -167,7 +167,7 @@ impl Registers {
     }
 
     /// Ends the writers, compares the table and answers how many operations were acknowledged.
-    pub async fn stop(mut self, database: &Database) -> Result<u64> {
+    pub(crate) async fn stop(mut self, database: &Database) -> Result<u64> {
         self.shared.stop.store(true, Ordering::SeqCst);
         while let Some(ended) = self.tasks.join_next().await {
             ended??;
@@ -181,7 +181,7 @@ impl Registers {
     }
 
     /// Holds all writers between two operations until the guard is dropped.
-    pub async fn hold(&self) -> RwLockWriteGuard<'_, ()> {
+    pub(crate) async fn hold(&self) -> RwLockWriteGuard<'_, ()> {
         self.shared.gate.write().await
     }
 }

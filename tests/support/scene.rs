@@ -19,19 +19,19 @@ use super::registers::{self, Registers, TABLE};
 use super::server::{Flavour, Server};
 
 /// How long a run may take.
-pub const RUN: Duration = Duration::from_secs(60);
+pub(crate) const RUN: Duration = Duration::from_secs(60);
 /// The change that the tests make; it needs a copy.
 const ALTER: &str = "MODIFY tag VARCHAR(60) NOT NULL, ADD COLUMN note INT NULL";
 
 /// What a scene begins with.
 #[derive(Clone, Copy, Debug)]
-pub struct Shape {
+pub(crate) struct Shape {
     /// Rows of the table.
-    pub rows: u64,
+    pub(crate) rows: u64,
     /// Whether a second unique index makes batches delete and insert.
-    pub unique: bool,
+    pub(crate) unique: bool,
     /// Connections that write.
-    pub writers: u64,
+    pub(crate) writers: u64,
 }
 
 impl Default for Shape {
@@ -41,13 +41,13 @@ impl Default for Shape {
 }
 
 /// A table under load and the manifest that changes it.
-pub struct Scene {
+pub(crate) struct Scene {
     /// Its database.
-    pub database: Arc<Database>,
+    pub(crate) database: Arc<Database>,
     /// What runs read.
-    pub manifest: Manifest,
+    pub(crate) manifest: Manifest,
     /// Who writes.
-    pub registers: Registers,
+    pub(crate) registers: Registers,
     tables: Vec<String>,
     /// The id of the table before the first migration.
     first_id: u64,
@@ -56,12 +56,12 @@ pub struct Scene {
 
 impl Scene {
     /// Lays a scene out on a shared server.
-    pub async fn shared(label: &str, flavour: Flavour, shape: Shape) -> Result<Self> {
+    pub(crate) async fn shared(label: &str, flavour: Flavour, shape: Shape) -> Result<Self> {
         Self::on(Server::shared(flavour)?, label, shape).await
     }
 
     /// Lays a scene out on this server.
-    pub async fn on(server: &Server, label: &str, shape: Shape) -> Result<Self> {
+    pub(crate) async fn on(server: &Server, label: &str, shape: Shape) -> Result<Self> {
         let seed = seed();
         eprintln!("{label}: seed {seed}");
         let database = Arc::new(Database::create(server, label).await?);
@@ -79,43 +79,43 @@ impl Scene {
     }
 
     /// Starts a run.
-    pub fn run(&self, failpoints: Option<&str>) -> Result<Ghostship> {
+    pub(crate) fn run(&self, failpoints: Option<&str>) -> Result<Ghostship> {
         Ghostship::run(&self.manifest, failpoints)
     }
 
     /// Runs with this failpoint, which has to kill the process.
-    pub async fn killed_at(&self, failpoints: &str) -> Result<Ended> {
+    pub(crate) async fn killed_at(&self, failpoints: &str) -> Result<Ended> {
         let ended = self.run(Some(failpoints))?.wait(RUN).await?;
         ensure!(ended.signal == Some(9), "{failpoints} did not fire\n{}", ended.words());
         Ok(ended)
     }
 
     /// Runs to the end, which has to be success.
-    pub async fn completes(&self) -> Result<Ended> {
+    pub(crate) async fn completes(&self) -> Result<Ended> {
         let ended = self.run(None)?.wait(RUN).await?;
         expect_code(&ended, 0)?;
         Ok(ended)
     }
 
     /// Whether the table bears another id than before the first migration.
-    pub async fn is_swapped(&self) -> Result<bool> {
+    pub(crate) async fn is_swapped(&self) -> Result<bool> {
         Ok(self.id().await? != self.first_id)
     }
 
     /// The id of the table that bears the name.
-    pub async fn id(&self) -> Result<u64> {
+    pub(crate) async fn id(&self) -> Result<u64> {
         table_id(&self.database, TABLE).await?.context("nothing bears the table's name")
     }
 
     /// The helper tables that are there.
-    pub async fn helpers(&self) -> Result<Vec<String>> {
+    pub(crate) async fn helpers(&self) -> Result<Vec<String>> {
         let mut now = self.database.tables().await?;
         now.retain(|name| !self.tables.contains(name) && name != "ghostship_history");
         Ok(now)
     }
 
     /// What the ledger has, outcome by outcome.
-    pub async fn ledger(&self) -> Result<Vec<String>> {
+    pub(crate) async fn ledger(&self) -> Result<Vec<String>> {
         if !self.database.tables().await?.iter().any(|name| name == "ghostship_history") {
             return Ok(Vec::new());
         }
@@ -126,7 +126,7 @@ impl Scene {
     }
 
     /// Checks what has to hold after one migration that was completed and keeps its old table.
-    pub async fn expect_completed(mut self) -> Result<()> {
+    pub(crate) async fn expect_completed(mut self) -> Result<()> {
         self.registers.wait_for_more(20).await.context("after the swap")?;
         ensure!(self.is_swapped().await?, "the table was not swapped");
         let ledger = self.ledger().await?;
@@ -138,14 +138,14 @@ impl Scene {
     }
 
     /// Checks what has to hold when no helper may be left, and the table is as before.
-    pub async fn expect_untouched(self) -> Result<()> {
+    pub(crate) async fn expect_untouched(self) -> Result<()> {
         ensure!(!self.is_swapped().await?, "the table was swapped");
         leftovers::expect_no_table(&self.database, &self.tables).await?;
         self.end().await
     }
 
     /// Ends the load, compares the table, and looks for sessions and locks.
-    pub async fn end(self) -> Result<()> {
+    pub(crate) async fn end(self) -> Result<()> {
         let written = self.registers.stop(&self.database).await?;
         ensure!(written > 100, "the run does not count: only {written} operations were held");
         leftovers::expect_no_session(&self.database).await?;
@@ -153,7 +153,7 @@ impl Scene {
     }
 
     /// Where a control table stands, `None` when there is none: each row's kind, id and epoch.
-    pub async fn control_rows(&self) -> Result<Option<Vec<(String, u64, u64)>>> {
+    pub(crate) async fn control_rows(&self) -> Result<Option<Vec<(String, u64, u64)>>> {
         let mut client = self.database.connect().await?;
         let query = format!("SELECT kind, id, epoch FROM {TABLE}_ghc");
         let rows = match client.rows(&query).await {
@@ -169,7 +169,7 @@ impl Scene {
 }
 
 /// InnoDB's id of a table; absent when there is no such table.
-pub async fn table_id(database: &Database, table: &str) -> Result<Option<u64>> {
+pub(crate) async fn table_id(database: &Database, table: &str) -> Result<Option<u64>> {
     let mut client = database.connect().await?;
     let name = literal(&format!("{}/{table}", database.name));
     let query =
@@ -180,7 +180,7 @@ pub async fn table_id(database: &Database, table: &str) -> Result<Option<u64>> {
 }
 
 /// Fails unless the run ended with this exit code.
-pub fn expect_code(ended: &Ended, code: i32) -> Result<()> {
+pub(crate) fn expect_code(ended: &Ended, code: i32) -> Result<()> {
     if ended.code == Some(code) {
         return Ok(());
     }
@@ -188,6 +188,6 @@ pub fn expect_code(ended: &Ended, code: i32) -> Result<()> {
 }
 
 /// The last JSON line of a run, which tells how it ended.
-pub fn last_line(ended: &Ended) -> Value {
+pub(crate) fn last_line(ended: &Ended) -> Value {
     ended.lines.last().cloned().unwrap_or_default()
 }

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 const RUNS: &str = "GHOSTSHIP_TEST_RUNS";
 
 /// How many times as often as in an ordinary run the repeated tests run; at least once.
-pub fn runs() -> usize {
+pub(crate) fn runs() -> usize {
     let set = std::env::var(RUNS).ok().and_then(|text| text.parse().ok());
     set.unwrap_or(1).max(1)
 }
