@@ -127,6 +127,7 @@ async fn end_older_sessions(session: &mut Session, control: &TableName, epoch: u
     for id in old {
         let delete = text::delete(control, Kind::Session, id);
         session.execute(&delete, SHORT).await.doing("forget a session of an earlier attempt")?;
+        hit("fence.session_forgotten");
     }
     Ok(())
 }
@@ -140,7 +141,9 @@ pub async fn open_session(plan: &Plan, epoch: u64, role: Role) -> Result<Session
     let mut session = plan.request.connect.connect(role).await.doing("open a session")?;
     let id = session.connection_id();
     let record = text::put(&plan.tables.control, Kind::Session, id, epoch, "{}");
+    hit("session.before");
     session.execute(&record, SHORT).await.doing("record a session")?;
+    hit("session.after");
     Ok(session)
 }
 

@@ -116,7 +116,9 @@ async fn name_blockers(session: &mut Session, plan: &Plan) -> Result<()> {
 /// When the server refuses.
 pub async fn record(session: &mut Session, found: &Unfinished) -> Result<()> {
     let report = Report { strategy: "Instant".to_owned(), ..Report::default() };
-    clean_up::write_ledger(session, found, ("Completed", &report), None).await
+    clean_up::write_ledger(session, found, ("Completed", &report), None).await?;
+    hit("instant.recorded");
+    Ok(())
 }
 
 /// The outcome of an INSTANT change.

@@ -230,6 +230,7 @@ async fn start_copy(session: &mut Session, mut plan: Plan, epoch: u64) -> Result
     let position = first_position(session, &plan.server).await?;
     let row = control::position_row(&plan, epoch, control::HEARTBEAT_POSITION, &position);
     session.execute(&row, SHORT).await.doing("write the first position")?;
+    hit("prepare.positioned");
     plan.stored.phase = PhaseKind::RowCopy;
     control::save_state(session, &plan.tables.control, epoch, &plan.stored).await?;
     Ok(Prepared { plan, epoch, claims: Claims::new(), position })
@@ -273,6 +274,7 @@ pub async fn analyze(context: &Context) -> Result<()> {
 pub async fn drop_helpers(session: &mut Session, tables: &Tables) -> Result<()> {
     for table in [&tables.shadow, &tables.control] {
         drop_table(session, table).await?;
+        hit("helpers.dropped");
     }
     Ok(())
 }

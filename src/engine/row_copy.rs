@@ -243,6 +243,7 @@ async fn merge(context: &Context, session: &mut Session, least: usize) -> Result
             let delete = crate::sql::control::delete(&plan.tables.control, Kind::Range, *id);
             session.execute(&delete, control::SHORT).await.doing("merge finished ranges")?;
         }
+        hit("chunk.merging");
         Ok(())
     })
     .await?;

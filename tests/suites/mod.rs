@@ -1,6 +1,7 @@
 //! Which tests there are. In: nothing; out: one trial per test, none of them ever skipped.
 
 mod cases;
+mod crash;
 mod files;
 mod frame;
 
@@ -22,6 +23,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     trials.extend(files::trials());
     trials.extend(cases::trials());
     trials.extend(frame::trials());
+    trials.extend(crash::trials());
     trials
 }
 

@@ -14,6 +14,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::{Instant, timeout_at};
 
 use super::manifest::Manifest;
+use super::wait::wait_for;
 
 /// A running `ghostship run`; it is killed when the value is dropped.
 pub(crate) struct Ghostship {
@@ -90,6 +91,41 @@ impl Ghostship {
             lines: std::mem::take(&mut self.lines),
             stderr: fs::read_to_string(&self.stderr).unwrap_or_default(),
         })
+    }
+
+    /// Waits until a progress line satisfies `seen`, and answers that line.
+    pub(crate) async fn wait_until(
+        &mut self,
+        what: &str,
+        deadline: Duration,
+        seen: impl Fn(&Value) -> bool,
+    ) -> Result<Value> {
+        let end = Instant::now() + deadline;
+        loop {
+            if let Some(line) = self.lines.last().filter(|line| seen(line)) {
+                return Ok(line.clone());
+            }
+            if self.ended.is_some() {
+                bail!("ghostship ended before {what}\n{}", self.words());
+            }
+            let next = timeout_at(end, self.hear()).await;
+            next.map_err(|_| anyhow!("not {what} within {deadline:?}\n{}", self.words()))??;
+        }
+    }
+
+    /// Waits until the process is stopped, as by its own failpoint.
+    pub(crate) async fn wait_until_stopped(&self, deadline: Duration) -> Result<()> {
+        let stat = format!("/proc/{}/stat", self.pid);
+        let probe = async || {
+            let text = fs::read_to_string(&stat).context("ghostship ended and did not stop")?;
+            let state = text.rsplit(") ").next().and_then(|rest| rest.chars().next());
+            match state {
+                Some('T') => Ok(Ok(())),
+                Some('Z') => bail!("ghostship ended and did not stop\n{}", self.words()),
+                state => Ok(Err(state)),
+            }
+        };
+        wait_for("ghostship to be stopped", deadline, probe).await
     }
 
     /// Sends a signal by name, for example `TERM`, `KILL`, `STOP`.

@@ -66,6 +66,12 @@ impl Manifest {
         self.store()
     }
 
+    /// Makes it another migration: another name, another change.
+    pub(crate) fn rename(&mut self, name: &str, alter: &str) -> Result<()> {
+        self.migration["metadata"]["name"] = json!(name);
+        self.set(&[("/alter", json!(alter))])
+    }
+
     /// Sets fields of the target's spec, named in the same way.
     pub(crate) fn set_target(&mut self, fields: &[(&str, Value)]) -> Result<()> {
         for (path, value) in fields {

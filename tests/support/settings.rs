@@ -1,9 +1,18 @@
-//! The few lines of `case.toml`: `name = "text"`, `name = 'text'`, `name = true`, `name = 12` and
+//! Settings of the tests: how often the repeated ones run, and the few lines of `case.toml`: `name = "text"`, `name = 'text'`, `name = true`, `name = 12` and
 //! `name = ["one", "two"]`, one a line. Anything else is an error, so that no typing error goes unseen.
 
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, bail};
+
+/// The environment variable that makes the repeated tests run so many times as often.
+const RUNS: &str = "GHOSTSHIP_TEST_RUNS";
+
+/// How many times as often as in an ordinary run the repeated tests run; at least once.
+pub(crate) fn runs() -> usize {
+    let set = std::env::var(RUNS).ok().and_then(|text| text.parse().ok());
+    set.unwrap_or(1).max(1)
+}
 
 /// The settings of a case by name.
 #[derive(Debug, Default)]
