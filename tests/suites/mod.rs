@@ -3,6 +3,7 @@
 mod cases;
 mod files;
 mod frame;
+mod hostile;
 
 use std::future::Future;
 use std::time::Duration;
@@ -22,6 +23,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     trials.extend(files::trials());
     trials.extend(cases::trials());
     trials.extend(frame::trials());
+    trials.extend(hostile::trials());
     trials
 }
 

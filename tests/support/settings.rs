@@ -1,9 +1,19 @@
 //! The few lines of `case.toml`: `name = "text"`, `name = 'text'`, `name = true`, `name = 12` and
 //! `name = ["one", "two"]`, one a line. Anything else is an error, so that no typing error goes unseen.
+//! And the sizes of the randomized suites, from the environment.
 
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, bail};
+
+/// The environment variable that says how often a randomized test runs.
+const RUNS: &str = "GHOSTSHIP_TEST_RUNS";
+
+/// How often a randomized test runs: the variable when it is set, else `default`.
+pub(crate) fn runs(default: u64) -> u64 {
+    let wished = std::env::var(RUNS).ok().and_then(|text| text.parse().ok());
+    wished.unwrap_or(default)
+}
 
 /// The settings of a case by name.
 #[derive(Debug, Default)]
