@@ -89,6 +89,8 @@ async fn bump(session: &mut Session, control: &TableName) -> Result<u64> {
         .doing("move the fence")?;
     let fence = text::put(control, Kind::Fence, epoch, epoch, &json(&Fence { attempt }));
     session.execute(&fence, SHORT).await.doing("move the fence")?;
+    let own = text::put(control, Kind::Session, session.connection_id(), epoch, "{}");
+    session.execute(&own, SHORT).await.doing("record a session")?;
     session.commit(SHORT).await.doing("move the fence")?;
     Ok(epoch)
 }

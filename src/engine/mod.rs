@@ -84,7 +84,9 @@ pub async fn run(
         let may_continue = meter.phase() != PhaseKind::Preflight;
         match disposition(&error) {
             Disposition::Retry if may_continue => {}
-            Disposition::Retry | Disposition::Fail => return Err(Failure::of(error, &request)),
+            Disposition::Retry | Disposition::Fail => {
+                return Err(Failure::of(error, &request, meter.phase()));
+            }
         }
         if began.elapsed() > BACK_OFF.1 * 2 {
             pause = BACK_OFF.0;

@@ -8,8 +8,9 @@ use tokio_util::sync::CancellationToken;
 use super::error::Doing;
 use super::meter::as_f64;
 use super::outcome::PlanReport;
+use super::phase::PhaseKind;
 use super::plan::Tables;
-use super::preflight::{self, Definitions, Facts};
+use super::preflight::{self, Definitions, Facts, Verdict};
 use super::reason::Refusal;
 use super::request::{Request, Strategy};
 use super::{Error, Failure, Result, instant, prepare};
@@ -42,11 +43,8 @@ pub async fn plan(
         session.close().await;
         report
     };
-    let report = tokio::select! {
-        report = work => report,
-        () = stop.cancelled() => Err(Error::Stopped),
-    };
-    report.map_err(|error| Failure::of(error, &request))
+    let report = if stop.is_cancelled() { Err(Error::Stopped) } else { work.await };
+    report.map_err(|error| Failure::of(error, &request, PhaseKind::Preflight))
 }
 
 async fn preview(session: &mut Session, request: &Request) -> Result<PlanReport> {
@@ -63,6 +61,9 @@ async fn preview(session: &mut Session, request: &Request) -> Result<PlanReport>
             return Ok(report);
         }
     };
+    let mut verdict = Verdict::default();
+    preflight::check_alter(&alter, request, &mut verdict);
+    add_refusals(&mut report, &verdict.refusals);
     if !report.refusals.is_empty() {
         return Ok(report);
     }

@@ -145,7 +145,7 @@ pub(crate) fn trials() -> Vec<Trial> {
 fn hits_of(way: Way, hits: &[u64]) -> Vec<u64> {
     let last = hits.last().copied().unwrap_or(0);
     let again = last > 0 && matches!(way, Way::Copy | Way::Unique | Way::Plain);
-    let further = if again { runs() as u64 - 1 } else { 0 };
+    let further = if again { runs(1) - 1 } else { 0 };
     hits.iter().copied().chain(last + 1..=last + further).collect()
 }
 
@@ -153,7 +153,7 @@ async fn kill(name: &'static str, way: Way, skip: u64) -> Result<()> {
     let label = format!("crash_{name}_{way:?}_{skip}");
     let flavour = if way == Way::Plain { Flavour::Plain } else { Flavour::Gtid };
     // Further hits of a long run need further chunks.
-    let rows = 4000 + 1000 * (runs() as u64 - 1);
+    let rows = 4000 + 1000 * (runs(1) - 1);
     let shape = Shape { rows, unique: way == Way::Unique, ..Shape::default() };
     let scene = Scene::shared(&label, flavour, shape).await?;
     let point = format!("{name}=kill@{skip}");
@@ -181,8 +181,8 @@ async fn kill(name: &'static str, way: Way, skip: u64) -> Result<()> {
 
 /// Before the RENAME is sent the table is the first one, once it was answered it is the new one.
 async fn expect_side(scene: &Scene, name: &str) -> Result<()> {
-    let after =
-        ["cutover.renamed", "cutover.recorded", "cutover.unlocked"].contains(&name) || name.starts_with("cleanup.");
+    let after = ["cutover.renamed", "cutover.recorded", "cutover.unlocked"].contains(&name)
+        || name.starts_with("cleanup.");
     let swapped = scene.is_swapped().await?;
     ensure!(swapped == after, "killed at {name} the table is swapped: {swapped}");
     Ok(())

@@ -240,7 +240,9 @@ impl Writer {
         match (is(&|effect| effect.1.clone()), is(&|effect| self.own.get(&effect.0).cloned())) {
             (true, _) => Ok(true),
             (false, true) => Ok(false),
-            (false, false) => bail!("an operation happened by half: {operation:?}, found {found:?}"),
+            (false, false) => {
+                bail!("an operation happened by half: {operation:?}, found {found:?}")
+            }
         }
     }
 

@@ -1,4 +1,5 @@
-//! Settings of the tests: how often the repeated ones run, and the few lines of `case.toml`: `name = "text"`, `name = 'text'`, `name = true`, `name = 12` and
+//! Settings of the tests: how often the repeated ones run, from the environment, and the few lines of
+//! `case.toml`: `name = "text"`, `name = 'text'`, `name = true`, `name = 12` and
 //! `name = ["one", "two"]`, one a line. Anything else is an error, so that no typing error goes unseen.
 
 use std::collections::BTreeMap;
@@ -8,10 +9,10 @@ use anyhow::{Context, Result, bail};
 /// The environment variable that makes the repeated tests run so many times as often.
 const RUNS: &str = "GHOSTSHIP_TEST_RUNS";
 
-/// How many times as often as in an ordinary run the repeated tests run; at least once.
-pub(crate) fn runs() -> usize {
-    let set = std::env::var(RUNS).ok().and_then(|text| text.parse().ok());
-    set.unwrap_or(1).max(1)
+/// How often a repeated test runs: `ordinary`, times the variable when it is set.
+pub(crate) fn runs(ordinary: u64) -> u64 {
+    let set = std::env::var(RUNS).ok().and_then(|text| text.parse::<u64>().ok());
+    ordinary * set.unwrap_or(1).max(1)
 }
 
 /// The settings of a case by name.
