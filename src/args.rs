@@ -58,7 +58,7 @@ Examples:
   ghostship completion bash > /etc/bash_completion.d/ghostship
   ghostship completion zsh > ~/.zfunc/_ghostship";
 
-/// Changes the schema of live MySQL and MariaDB tables without blocking the application.
+/// Changes the schema of live MySQL tables without blocking the application.
 ///
 /// The table is copied beside itself with the new definition, kept current from the binlog, verified
 /// row by row and swapped in within a second.

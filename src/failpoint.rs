@@ -9,6 +9,10 @@ pub enum Guard {
     Hold,
     /// Waiting until received transactions are visible.
     Gate,
+    /// Keeping the durable position out of the span between an XA PREPARE and its end.
+    XaSpan,
+    /// Queueing what a chunk of text keys held when it gives its range up.
+    Requeue,
 }
 
 #[cfg(not(feature = "failpoints"))]

@@ -10,8 +10,8 @@ use super::control::SHORT;
 use super::cut_over::confirm;
 use super::error::Doing;
 use super::outcome::{Outcome, Report};
-use super::prepare::Prepared;
-use super::resume::{self, Unfinished};
+use super::resume::Unfinished;
+use crate::failpoint::hit;
 use crate::mysql::connect::Role;
 use crate::mysql::session::Session;
 use crate::mysql::{inspect, locks};
@@ -19,16 +19,6 @@ use crate::sql::ddl;
 
 /// Dropping a filled shadow table may take a while.
 const DROP_LIMIT: Duration = Duration::from_secs(600);
-
-/// Aborts a migration that was found under way; its fence is ours.
-///
-/// # Errors
-///
-/// When the server refuses.
-pub async fn run(session: Session, prepared: Prepared) -> Result<Outcome> {
-    let Prepared { plan, epoch, .. } = prepared;
-    drop_helpers(session, resume::unfinished(&plan.request, plan.stored, epoch)).await
-}
 
 /// Drops the shadow table by its id and the control table, and writes the ledger entry.
 ///
@@ -44,16 +34,20 @@ pub async fn drop_helpers(mut session: Session, found: Unfinished) -> Result<Out
     }
     let shadow =
         inspect::table_id(&mut session, &tables.shadow).await.doing("look up the table")?;
+    hit("abort.begin");
     if shadow == Some(found.state.shadow_id) {
         let drop = ddl::drop_table(&tables.shadow);
         session.execute(&drop, DROP_LIMIT).await.doing("drop the shadow table")?;
     }
+    hit("abort.shadow");
     if !found.state.in_ledger {
         let report = Report { strategy: "Copy".to_owned(), ..Report::default() };
         clean_up::write_ledger(&mut session, &found, ("Aborted", &report), None).await?;
     }
+    hit("abort.ledger");
     let drop = ddl::drop_table(&tables.control);
     session.execute(&drop, SHORT).await.doing("drop the control table")?;
+    hit("abort.control");
     session.close().await;
     Ok(Outcome::Aborted)
 }

@@ -50,8 +50,9 @@ pub async fn run_lane(context: Arc<Context>, lane: usize) -> Result<()> {
             }
             continue;
         }
-        let began = Instant::now();
+        let (began, keys) = (Instant::now(), batch.len());
         sync_batch(&context, &mut session, lane, batch).await?;
+        context.pace.applied(keys, began.elapsed());
         keys_at_a_time = adapted(keys_at_a_time, began.elapsed());
     }
 }
@@ -206,7 +207,17 @@ async fn after_failure(
                     batch.sort();
                 }
                 Finding::Duplicate(refusal) => return Err(Error::Blocked { refusal }),
-                Finding::Nothing => {}
+                Finding::Nothing => {
+                    if let Some(refusal) = conflict::unproven(context, tries) {
+                        return Err(Error::Blocked { refusal });
+                    }
+                    // What is in the way may be among the keys that wait behind this batch.
+                    let mut flow = context.flow();
+                    let waiting = flow.backlog.queued_keys(lane, BATCH_KEYS);
+                    flow.backlog.extend_batch(lane, &waiting);
+                    batch.extend(waiting);
+                    batch.sort();
+                }
             }
         }
         ErrorClass::DataDoesNotFit { column } => {

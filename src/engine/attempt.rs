@@ -49,10 +49,10 @@ pub(super) async fn run(
             meter.enter(PhaseKind::CleanUp);
             return clean_up::run(session, *unfinished, meter).await;
         }
-        Found::Running(prepared) if command(intent) == Command::Abort => {
-            return abort::run(session, *prepared).await;
+        Found::Running(unfinished) if command(intent) == Command::Abort => {
+            return abort::drop_helpers(session, unfinished).await;
         }
-        Found::Running(prepared) => *prepared,
+        Found::Running(unfinished) => resume::rebuild(&mut session, unfinished).await?,
         Found::Nothing if command(intent) == Command::Abort => return Ok(Outcome::Aborted),
         Found::Nothing => {
             meter.enter(PhaseKind::Preflight);

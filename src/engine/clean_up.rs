@@ -21,6 +21,7 @@ use crate::sql::ddl;
 pub async fn run(mut session: Session, mut found: Unfinished, meter: &Meter) -> Result<Outcome> {
     let keep = !found.request.old_table_retain.is_zero();
     let mut report = report(&found, meter);
+    hit("cleanup.begin");
     if !found.state.in_ledger {
         let old = old_table_id(&mut session, &found).await?;
         write_ledger(&mut session, &found, ("Completed", &report), old).await?;

@@ -18,6 +18,9 @@ use super::applier::BATCH_LIMIT;
 /// Rows looked at per index.
 const LOOK_LIMIT: usize = 1000;
 
+/// Failures in a row after which a duplicate is assumed in an index whose values cannot be computed.
+const UNPROVEN_LIMIT: u32 = 200;
+
 /// What was found.
 pub enum Finding {
     /// Keys of shadow rows that bear a value which is needed elsewhere.
@@ -80,6 +83,14 @@ async fn in_the_way(
         .await
         .doing("look for rows that are in the way")?;
     found.iter().map(|row| rows::key_of(&pair.shadow_key, row)).collect()
+}
+
+/// The refusal when an index whose values cannot be computed from the source table refused the same
+/// rows again and again; no proof is possible there.
+pub fn unproven(context: &Context, tries: u32) -> Option<Refusal> {
+    let SyncShape::DeleteInsert(others) = &context.plan.shape else { return None };
+    let opaque = others.iter().find(|unique| unique.columns.is_empty())?;
+    (tries >= UNPROVEN_LIMIT).then(|| duplicate_key(&opaque.index, 1))
 }
 
 fn duplicate_key(index: &str, count: usize) -> Refusal {

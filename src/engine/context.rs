@@ -1,7 +1,7 @@
 //! What the tasks of one attempt share: the plan, the backlog with the stream's positions, wishes and
 //! counters. Locks are held for a few instructions and never across an await.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -14,6 +14,7 @@ use super::changes::transaction::EndMark;
 use super::gate::Gate;
 use super::intent::{Command, Intent, Tuning};
 use super::meter::Meter;
+use super::pace::Pace;
 use super::plan::{Plan, StoredState};
 use super::{Error, Result};
 use crate::mysql::connect::Role;
@@ -105,8 +106,12 @@ pub struct Context {
     pub echoes: Echoes,
     /// Counters and the published snapshot.
     pub meter: Meter,
+    /// How quickly keys are applied and compared.
+    pub pace: Pace,
     /// Whether the RENAME was sent: from then on the run looks what happened before it ends.
     pub swap_sent: AtomicBool,
+    /// Chunks given up in a row, without one that finished.
+    pub given_up: AtomicU32,
     /// The next row id for a finished range.
     pub next_range_row: AtomicU64,
     flow: Mutex<Flow>,
@@ -157,6 +162,8 @@ impl Context {
             stream_released: watch::Sender::new(0),
             echoes: Echoes::default(),
             meter: start.meter,
+            pace: Pace::default(),
+            given_up: AtomicU32::new(0),
             swap_sent: AtomicBool::new(false),
             next_range_row,
             flow: Mutex::new(Flow { backlog, durable: start.position, received, begun: 0 }),

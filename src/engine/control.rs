@@ -89,6 +89,8 @@ async fn bump(session: &mut Session, control: &TableName) -> Result<u64> {
         .doing("move the fence")?;
     let fence = text::put(control, Kind::Fence, epoch, epoch, &json(&Fence { attempt }));
     session.execute(&fence, SHORT).await.doing("move the fence")?;
+    let own = text::put(control, Kind::Session, session.connection_id(), epoch, "{}");
+    session.execute(&own, SHORT).await.doing("record a session")?;
     session.commit(SHORT).await.doing("move the fence")?;
     Ok(epoch)
 }
@@ -127,6 +129,7 @@ async fn end_older_sessions(session: &mut Session, control: &TableName, epoch: u
     for id in old {
         let delete = text::delete(control, Kind::Session, id);
         session.execute(&delete, SHORT).await.doing("forget a session of an earlier attempt")?;
+        hit("fence.session_forgotten");
     }
     Ok(())
 }
@@ -140,7 +143,9 @@ pub async fn open_session(plan: &Plan, epoch: u64, role: Role) -> Result<Session
     let mut session = plan.request.connect.connect(role).await.doing("open a session")?;
     let id = session.connection_id();
     let record = text::put(&plan.tables.control, Kind::Session, id, epoch, "{}");
+    hit("session.before");
     session.execute(&record, SHORT).await.doing("record a session")?;
+    hit("session.after");
     Ok(session)
 }
 

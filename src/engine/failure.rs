@@ -5,6 +5,7 @@ use std::error::Error as StdError;
 
 use super::changes::transaction::ChangeError;
 use super::error::Error;
+use super::phase::PhaseKind;
 use super::reason::{Reason, Refusal};
 use super::request::Request;
 use crate::mysql::binlog::StreamError;
@@ -109,8 +110,8 @@ fn of_stream(error: &StreamError) -> Disposition {
 }
 
 impl Failure {
-    /// What the user reads about an error.
-    pub fn of(error: Error, request: &Request) -> Self {
+    /// What the user reads about an error in this stage.
+    pub fn of(error: Error, request: &Request, phase: PhaseKind) -> Self {
         let text = chain(&error);
         let refused = matches!(error, Error::Refused { .. });
         let mut refusals = refusals(error, text);
@@ -119,22 +120,35 @@ impl Failure {
             reason: first.reason,
             message: first.message,
             remedy: first.remedy,
-            kept: kept(refused, request),
+            kept: kept(refused, request, phase),
             refused,
             others: refusals,
         }
     }
 }
 
-fn kept(refused: bool, request: &Request) -> String {
-    if refused {
-        return "nothing was changed".to_owned();
+/// What is left behind, by the stage in which it failed.
+fn kept(refused: bool, request: &Request, phase: PhaseKind) -> String {
+    let table = &request.table;
+    match phase {
+        _ if refused => "nothing was changed".to_owned(),
+        PhaseKind::Preflight => format!(
+            "this run changed nothing; helper tables of an earlier run of this migration of {table}, if \
+             there are any, are kept"
+        ),
+        PhaseKind::CutOver | PhaseKind::CleanUp => format!(
+            "every table is kept; run the same command again: it looks whether {table} has its new \
+             definition already, and finishes"
+        ),
+        PhaseKind::Prepare
+        | PhaseKind::RowCopy
+        | PhaseKind::CatchUp
+        | PhaseKind::Verify
+        | PhaseKind::AwaitCutOver => format!(
+            "{table} is untouched; the helper tables are kept, so that running the same command again \
+             continues and setting `abort: true` drops them"
+        ),
     }
-    format!(
-        "{} is untouched; the helper tables are kept, so that running the same command again \
-         continues and setting `abort: true` drops them",
-        request.table
-    )
 }
 
 /// At least one refusal.

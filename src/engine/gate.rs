@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use super::context::Context;
 use super::error::Doing;
 use super::{Error, Result, control};
-use crate::failpoint::{Guard, is_removed};
+use crate::failpoint::{Guard, hit, is_removed};
 use crate::mysql::connect::Role;
 use crate::mysql::server;
 use crate::mysql::session::Session;
@@ -115,6 +115,7 @@ impl Barrier {
             let number = *asked.borrow_and_update();
             if number > *self.answered.borrow() {
                 let payload = format!("{}:{number}", context.epoch);
+                hit("barrier.before");
                 control::put_fenced(
                     &mut session,
                     &context.plan.tables.control,
@@ -123,6 +124,7 @@ impl Barrier {
                     BARRIER_LIMIT,
                 )
                 .await?;
+                hit("barrier.after");
                 self.answered.send_replace(number);
                 continue;
             }

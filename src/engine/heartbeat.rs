@@ -48,6 +48,7 @@ pub async fn beat(context: Arc<Context>) -> Result<()> {
         {
             return Err(error);
         }
+        hit("heartbeat.written");
         sample(&context);
         if context.pause_for(INTERVAL).await.is_err() {
             wait_for_end(&context).await;

@@ -78,17 +78,23 @@ pub async fn try_change(
     Ok(None)
 }
 
-/// Whether the server can, found out on an empty table with the source table's definition.
-async fn is_possible(session: &mut Session, tables: &Tables, alter: &Alter) -> Result<bool> {
+/// Whether the server can, found out on an empty table with the source table's definition, which then has
+/// the new definition either way.
+///
+/// # Errors
+///
+/// When the server refuses.
+pub async fn is_possible(session: &mut Session, tables: &Tables, alter: &Alter) -> Result<bool> {
     for statement in
         [ddl::drop_table(&tables.shadow), ddl::create_like(&tables.shadow, &tables.source)]
     {
         session.execute(&statement, SHORT).await.doing("try INSTANT on an empty table")?;
     }
+    let alter = prepare::alter_of_copy(session, tables, alter).await?;
     let possible =
-        session.execute(&ddl::alter_instantly(&tables.shadow, alter), SHORT).await.is_ok();
+        session.execute(&ddl::alter_instantly(&tables.shadow, &alter), SHORT).await.is_ok();
     if !possible {
-        let change = ddl::alter(&tables.shadow, alter);
+        let change = ddl::alter(&tables.shadow, &alter);
         session.execute(&change, SHORT).await.doing("apply the ALTER to the empty shadow table")?;
     }
     Ok(possible)
@@ -110,7 +116,9 @@ async fn name_blockers(session: &mut Session, plan: &Plan) -> Result<()> {
 /// When the server refuses.
 pub async fn record(session: &mut Session, found: &Unfinished) -> Result<()> {
     let report = Report { strategy: "Instant".to_owned(), ..Report::default() };
-    clean_up::write_ledger(session, found, ("Completed", &report), None).await
+    clean_up::write_ledger(session, found, ("Completed", &report), None).await?;
+    hit("instant.recorded");
+    Ok(())
 }
 
 /// The outcome of an INSTANT change.

@@ -8,6 +8,7 @@ use super::context::{Context, Deadline};
 use super::control::{SHORT, put_fenced};
 use super::error::Doing;
 use super::{Error, Result};
+use crate::failpoint::hit;
 use crate::mysql::session::Session;
 use crate::sql::control::{Kind, put};
 
@@ -20,7 +21,9 @@ pub async fn send(context: &Context, session: &mut Session) -> Result<u64> {
     let number = next(context);
     let payload = format!("{}:{number}", context.epoch);
     let control = &context.plan.tables.control;
+    hit("marker.before");
     put_fenced(session, control, context.epoch, (Kind::Marker, 0, &payload), SHORT * 20).await?;
+    hit("marker.after");
     Ok(number)
 }
 

@@ -29,6 +29,7 @@ mod instant;
 mod markers;
 mod meter;
 mod old_table;
+mod pace;
 mod plan;
 mod preflight;
 mod prepare;
@@ -83,7 +84,9 @@ pub async fn run(
         let may_continue = meter.phase() != PhaseKind::Preflight;
         match disposition(&error) {
             Disposition::Retry if may_continue => {}
-            Disposition::Retry | Disposition::Fail => return Err(Failure::of(error, &request)),
+            Disposition::Retry | Disposition::Fail => {
+                return Err(Failure::of(error, &request, meter.phase()));
+            }
         }
         if began.elapsed() > BACK_OFF.1 * 2 {
             pause = BACK_OFF.0;

@@ -5,6 +5,7 @@ use super::Result;
 use super::control::SHORT;
 use super::error::Doing;
 use super::plan::Tables;
+use crate::failpoint::hit;
 use crate::mysql::inspect;
 use crate::mysql::session::{Row, Session};
 use crate::schema::table::TableName;
@@ -105,6 +106,7 @@ async fn drop_recorded(session: &mut Session, source: &TableName, row: &Row) -> 
     if found == Some(id) {
         session.execute(&ddl::drop_table(&old), DROP_LIMIT).await.doing("drop the old table")?;
     }
+    hit("old.dropped");
     let forget = ledger::forget_old_table(&source.database, entry);
     session.execute(&forget, SHORT).await.doing("note that the old table is gone").map(drop)
 }

@@ -1,9 +1,11 @@
 //! Preparation: the control table, the fence, the shadow table with the new definition, the first
 //! position. Everything made here is empty, so that an interrupted preparation is simply dropped.
 
+use std::time::Duration;
+
 use super::backlog::KeyOrder;
 use super::backlog::claims::Claims;
-use super::context::Context;
+use super::context::{Context, Deadline};
 use super::control::{self, SHORT};
 use super::error::Doing;
 use super::intent::Intent;
@@ -26,7 +28,12 @@ use crate::sql::checksum::Comparison;
 use crate::sql::ddl;
 
 /// DDL on empty tables, waiting for metadata locks included.
-const DDL_LIMIT: std::time::Duration = std::time::Duration::from_secs(60);
+const DDL_LIMIT: Duration = Duration::from_secs(60);
+/// How long prepared XA transactions may take to end before the copy is refused: those of an
+/// application that works end at once, those that were forgotten never do.
+const XA_PATIENCE: Duration = Duration::from_secs(10);
+const XA_POLL: Duration = Duration::from_millis(50);
+const LIST_XA: &str = "list prepared XA transactions";
 
 /// An attempt that can begin to copy or go on.
 pub struct Prepared {
@@ -151,7 +158,8 @@ pub(super) async fn make_shadow(
     let create = ddl::create_like(&tables.shadow, &tables.source);
     session.execute(&create, DDL_LIMIT).await.doing("create the shadow table")?;
     hit("prepare.shadow.after");
-    let change = ddl::alter(&tables.shadow, alter);
+    let alter = alter_of_copy(session, tables, alter).await?;
+    let change = ddl::alter(&tables.shadow, &alter);
     if let Err(error) = session.execute(&change, DDL_LIMIT).await {
         return Err(match preflight::alter_rejected(&error) {
             Some(refusal) => Error::Refused { refusals: vec![refusal] },
@@ -164,6 +172,22 @@ pub(super) async fn make_shadow(
     let shadow =
         inspect::read_table(session, &tables.shadow).await.doing("read the shadow table")?;
     shadow.ok_or(Error::BrokenInvariant { what: "the shadow table is gone" })
+}
+
+/// The ALTER with the names that constraints have in the fresh copy.
+pub(super) async fn alter_of_copy(
+    session: &mut Session,
+    tables: &Tables,
+    alter: &Alter,
+) -> Result<Alter> {
+    let mut definitions = Vec::new();
+    for table in [&tables.source, &tables.shadow] {
+        let read = inspect::read_table(session, table).await.doing("read a definition")?;
+        definitions.push(read.map(|table| table.definition).unwrap_or_default());
+    }
+    let copy = definitions.pop().unwrap_or_default();
+    let original = definitions.pop().unwrap_or_default();
+    Ok(alter.for_copy(&original, &copy))
 }
 
 /// Connects the two definitions.
@@ -213,27 +237,36 @@ async fn start_copy(session: &mut Session, mut plan: Plan, epoch: u64) -> Result
     let position = first_position(session, &plan.server).await?;
     let row = control::position_row(&plan, epoch, control::HEARTBEAT_POSITION, &position);
     session.execute(&row, SHORT).await.doing("write the first position")?;
+    hit("prepare.positioned");
     plan.stored.phase = PhaseKind::RowCopy;
     control::save_state(session, &plan.tables.control, epoch, &plan.stored).await?;
     Ok(Prepared { plan, epoch, claims: Claims::new(), position })
 }
 
 /// The position is taken first and prepared transactions are looked for after it: one that is prepared
-/// later shows its PREPARE in the stream, and one that is found must end before there is a position.
+/// later shows its PREPARE in the stream. Those found may be older; once each of them has ended, the
+/// copy, which begins only then, sees what became of them.
 async fn first_position(session: &mut Session, server: &Server) -> Result<Position> {
     let position = server::read_position(session, server).await.doing("read the position")?;
-    let prepared = locks::prepared_xa(session).await.doing("list prepared XA transactions")?;
-    match prepared.first() {
-        None => Ok(position),
-        Some(xid) => Err(Error::Refused {
-            refusals: vec![Refusal {
-                reason: Reason::XaPending,
-                message: format!("the XA transaction {xid} is prepared and has not ended"),
-                remedy:
-                    "commit or roll it back (XA RECOVER lists it) and run the same command again"
-                        .to_owned(),
-            }],
-        }),
+    let deadline = Deadline::after(XA_PATIENCE);
+    let mut older = locks::prepared_xa(session).await.doing(LIST_XA)?;
+    while let Some(one) = older.first() {
+        if deadline.is_over() {
+            return Err(Error::Refused { refusals: vec![xa_pending(&one.xid)] });
+        }
+        tokio::time::sleep(XA_POLL).await;
+        let prepared = locks::prepared_xa(session).await.doing(LIST_XA)?;
+        older.retain(|one| prepared.contains(one));
+    }
+    Ok(position)
+}
+
+fn xa_pending(xid: &str) -> Refusal {
+    Refusal {
+        reason: Reason::XaPending,
+        message: format!("the XA transaction {xid} is prepared and has not ended"),
+        remedy: "commit or roll it back (XA RECOVER lists it) and run the same command again"
+            .to_owned(),
     }
 }
 
@@ -256,6 +289,7 @@ pub async fn analyze(context: &Context) -> Result<()> {
 pub async fn drop_helpers(session: &mut Session, tables: &Tables) -> Result<()> {
     for table in [&tables.shadow, &tables.control] {
         drop_table(session, table).await?;
+        hit("helpers.dropped");
     }
     Ok(())
 }

@@ -8,11 +8,12 @@ use tokio_util::sync::CancellationToken;
 use super::error::Doing;
 use super::meter::as_f64;
 use super::outcome::PlanReport;
+use super::phase::PhaseKind;
 use super::plan::Tables;
-use super::preflight::{self, Definitions, Facts};
+use super::preflight::{self, Definitions, Facts, Verdict};
 use super::reason::Refusal;
 use super::request::{Request, Strategy};
-use super::{Error, Failure, Result, prepare};
+use super::{Error, Failure, Result, instant, prepare};
 use crate::mysql::connect::Role;
 use crate::mysql::session::Session;
 use crate::schema::alter::Alter;
@@ -42,11 +43,8 @@ pub async fn plan(
         session.close().await;
         report
     };
-    let report = tokio::select! {
-        report = work => report,
-        () = stop.cancelled() => Err(Error::Stopped),
-    };
-    report.map_err(|error| Failure::of(error, &request))
+    let report = if stop.is_cancelled() { Err(Error::Stopped) } else { work.await };
+    report.map_err(|error| Failure::of(error, &request, PhaseKind::Preflight))
 }
 
 async fn preview(session: &mut Session, request: &Request) -> Result<PlanReport> {
@@ -63,6 +61,9 @@ async fn preview(session: &mut Session, request: &Request) -> Result<PlanReport>
             return Ok(report);
         }
     };
+    let mut verdict = Verdict::default();
+    preflight::check_alter(&alter, request, &mut verdict);
+    add_refusals(&mut report, &verdict.refusals);
     if !report.refusals.is_empty() {
         return Ok(report);
     }
@@ -112,7 +113,7 @@ async fn judge(
     describe(report, &definitions);
     let instant = match request.strategy {
         Strategy::Copy => false,
-        Strategy::Auto | Strategy::Instant => is_instant(session, tables, alter).await?,
+        Strategy::Auto | Strategy::Instant => instant::is_possible(session, tables, alter).await?,
     };
     if instant {
         "Instant".clone_into(&mut report.strategy);
@@ -120,15 +121,6 @@ async fn judge(
         report.estimated_time = Some(estimate(source.size_bytes));
     }
     Ok(())
-}
-
-async fn is_instant(session: &mut Session, tables: &Tables, alter: &Alter) -> Result<bool> {
-    for statement in
-        [ddl::drop_table(&tables.shadow), ddl::create_like(&tables.shadow, &tables.source)]
-    {
-        session.execute(&statement, SHORT).await.doing("try INSTANT on an empty table")?;
-    }
-    Ok(session.execute(&ddl::alter_instantly(&tables.shadow, alter), SHORT).await.is_ok())
 }
 
 fn blank(request: &Request, facts: &Facts) -> PlanReport {

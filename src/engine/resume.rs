@@ -28,8 +28,8 @@ pub enum Found {
         /// When it finished (UTC).
         finished_at: String,
     },
-    /// It is under way; the fence is ours now.
-    Running(Box<Prepared>),
+    /// It is under way; the fence is ours now. An abort drops it as it is, [`rebuild`] continues it.
+    Running(Unfinished),
     /// The tables are swapped, clean-up is left; the fence is ours now.
     Swapped(Box<Unfinished>),
 }
@@ -140,10 +140,7 @@ async fn continue_from(session: &mut Session, found: Unfinished) -> Result<Found
     if found.state.phase.swap_may_have_happened() && id == Some(found.state.shadow_id) {
         return Ok(Found::Swapped(Box::new(found)));
     }
-    if id != Some(found.state.source_id) {
-        return Err(Error::Blocked { refusal: confirm::foreign(&found.tables.source) });
-    }
-    rebuild(session, found).await.map(|prepared| Found::Running(Box::new(prepared)))
+    Ok(Found::Running(found))
 }
 
 /// Preparation was interrupted: drops what it made, unless an INSTANT change was sent and took effect.
@@ -151,7 +148,9 @@ async fn begin_again(session: &mut Session, found: Unfinished) -> Result<Found> 
     if let Some(target) = &found.state.instant_target
         && *target == definition::fingerprint(&read(session, &found.tables.source).await?)
     {
-        instant::record(session, &found).await?;
+        if !found.state.in_ledger {
+            instant::record(session, &found).await?;
+        }
         let digest = found.state.digest.clone();
         let source = found.tables.source.clone();
         prepare::drop_helpers(session, &found.tables).await?;
@@ -162,8 +161,17 @@ async fn begin_again(session: &mut Session, found: Unfinished) -> Result<Found> 
 }
 
 /// Reads both definitions again and makes sure that they are the ones the copy began with.
-async fn rebuild(session: &mut Session, found: Unfinished) -> Result<Prepared> {
+///
+/// # Errors
+///
+/// A refusal when somebody else changed a table.
+pub async fn rebuild(session: &mut Session, found: Unfinished) -> Result<Prepared> {
     let Unfinished { request, tables, state, epoch } = found;
+    let source_id =
+        inspect::table_id(session, &tables.source).await.doing("look up a table's id")?;
+    if source_id != Some(state.source_id) {
+        return Err(Error::Blocked { refusal: confirm::foreign(&tables.source) });
+    }
     let server = server::read_server(session).await.doing("read the server's settings")?;
     let source = read(session, &tables.source).await?;
     let shadow = read(session, &tables.shadow).await?;

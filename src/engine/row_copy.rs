@@ -1,6 +1,7 @@
 //! The row copy: ranges are claimed in key order, each passes the gate after its claim and is copied by
 //! one `INSERT ... SELECT` whose transaction also records the range. Several run at once.
 
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
@@ -126,6 +127,7 @@ async fn copy_range(context: &Context, session: &mut Session, chunk: ChunkId) ->
             Ok(rows) => {
                 hit("chunk.committed");
                 context.flow().backlog.finish_chunk(chunk, row_id, rows);
+                context.given_up.store(0, Ordering::Relaxed);
                 context.lane_work.notify_waiters();
                 return Ok(ChunkEnd::Finished { rows, took: began.elapsed() });
             }
@@ -221,6 +223,10 @@ async fn give_up(
     if let Finding::Duplicate(refusal) = conflict::look(context, session, scope).await? {
         return Err(Error::Blocked { refusal });
     }
+    let given_up = context.given_up.fetch_add(1, Ordering::Relaxed) + 1;
+    if let Some(refusal) = conflict::unproven(context, given_up) {
+        return Err(Error::Blocked { refusal });
+    }
     context.lane_progress(retry_delay(tries) * 10).await;
     Ok(ChunkEnd::GivenUp)
 }
@@ -237,6 +243,7 @@ async fn merge(context: &Context, session: &mut Session, least: usize) -> Result
             let delete = crate::sql::control::delete(&plan.tables.control, Kind::Range, *id);
             session.execute(&delete, control::SHORT).await.doing("merge finished ranges")?;
         }
+        hit("chunk.merging");
         Ok(())
     })
     .await?;

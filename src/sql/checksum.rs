@@ -1,9 +1,11 @@
 //! Comparing rows of both tables: which expression makes the two sides of a column comparable, the
 //! row hash, and the statements that sum it up over a range or list it by key.
 //!
-//! The hash is 64 bits of SHA-256 over the texts of all compared columns. Texts are told apart by
-//! length or separator and NULL has a mark of its own, so no two different rows give one text. Long
-//! columns enter as their own SHA-256, because CONCAT answers NULL beyond `max_allowed_packet`.
+//! The hash is 128 bits of SHA-256 over the texts of all compared columns, and a range is summed up by
+//! XOR. The key is part of the text, so no two rows of a table have one text and nothing cancels.
+//! Texts are told apart by length or separator and NULL has a mark of its own, so no two different
+//! rows give one text. Long columns enter as their own SHA-256, because CONCAT answers NULL beyond
+//! `max_allowed_packet`.
 
 use crate::schema::key::{Key, KeyError, MigrationKey};
 use crate::schema::mapping::{ColumnPair, Mapping};
@@ -72,7 +74,8 @@ fn texts(pair: &ColumnPair) -> Option<(Text, Text)> {
         (T::Bit { .. }, T::Bit { .. }) => both(&|c| format!("({c}+0)"), true),
         (T::Decimal { .. } | T::Integer { .. }, T::Decimal { .. })
         | (T::Decimal { .. }, T::Integer { .. }) => {
-            both(&|c| format!("CAST({c} AS DECIMAL(65,30))"), true)
+            let scale = scale(pair);
+            both(&|c| format!("CAST({c} AS DECIMAL(65,{scale}))"), true)
         }
         (T::Float | T::Double, T::Float | T::Double) => floats(pair, &source, &shadow),
         (T::Time { fsp: a }, T::Time { fsp: b }) => temporal(("TIME", *a, *b), &source, &shadow),
@@ -90,13 +93,45 @@ fn texts(pair: &ColumnPair) -> Option<(Text, Text)> {
             let long = is_long(one) || is_long(other);
             both(&|c| if long { format!("SHA2({c}, 256)") } else { c.to_owned() }, long)
         }
+        (T::Json, other) if is_text(other) => both(&|c| as_utf8(c, true), true),
+        (one, T::Json) if is_text(one) => Some((
+            Text {
+                value: format!(
+                    "SHA2(CAST(CAST({} AS JSON) AS CHAR), 256)",
+                    as_utf8(&source, false)
+                ),
+                plain: true,
+            },
+            Text { value: format!("SHA2(CAST({shadow} AS CHAR), 256)"), plain: true },
+        )),
         (one, other) if is_text(one) && is_text(other) => {
             let long = is_long(one) || is_long(other);
-            both(&|c| as_utf8(c, long), long)
+            let trimmed = loses_trailing_spaces(one, other);
+            both(&|c| if trimmed { trimmed_utf8(c, long) } else { as_utf8(c, long) }, long)
         }
         (T::Integer { .. }, other) if is_text(other) => both(&|c| as_utf8(c, false), false),
         (T::Double | T::Float, T::Integer { .. } | T::Decimal { .. }) => None,
         _ => None,
+    }
+}
+
+/// The digits behind the point that both sides have.
+fn scale(pair: &ColumnPair) -> u8 {
+    let of = |column: &ColumnType| match column {
+        ColumnType::Decimal { scale, .. } => *scale,
+        _ => 0,
+    };
+    of(&pair.source.column_type).min(of(&pair.shadow.column_type))
+}
+
+/// Whether the conversion may cut trailing spaces, which has to be accepted beforehand.
+fn loses_trailing_spaces(source: &ColumnType, shadow: &ColumnType) -> bool {
+    match (source, shadow) {
+        (
+            ColumnType::Text { kind: from, length: old, .. },
+            ColumnType::Text { kind: to, length: new, .. },
+        ) => (*to == TextKind::Char && *from != TextKind::Char) || new < old,
+        _ => false,
     }
 }
 
@@ -163,6 +198,11 @@ fn as_utf8(column: &str, long: bool) -> String {
     if long { format!("SHA2({text}, 256)") } else { text }
 }
 
+fn trimmed_utf8(column: &str, long: bool) -> String {
+    let text = format!("TRIM(TRAILING ' ' FROM {})", as_utf8(column, false));
+    if long { format!("SHA2({text}, 256)") } else { text }
+}
+
 /// Which of the two tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
@@ -192,14 +232,12 @@ impl Side {
             Self::Source => &comparison.source,
             Self::Shadow => &comparison.shadow,
         };
-        format!(
-            "CAST(CONV(LEFT(SHA2(CONCAT({}), 256), 16), 16, 10) AS UNSIGNED)",
-            texts.join(", '#', ")
-        )
+        format!("LEFT(SHA2(CONCAT({}), 256), 32)", texts.join(", '#', "))
     }
 }
 
-/// Count, number of hashes, XOR and SUM of the row hashes of a range.
+/// Count and XOR of the row hashes of a range. A row without a hash, which cannot be, would count as a
+/// random one and so as a difference.
 pub fn sum_range(
     pair: &Pair,
     comparison: &Comparison,
@@ -207,8 +245,8 @@ pub fn sum_range(
     bounds: (Option<&Key>, Option<&Key>),
 ) -> Result<String, KeyError> {
     Ok(format!(
-        "SELECT /*+ NO_MERGE(hashes) */ COUNT(*), COUNT(h), BIT_XOR(h), SUM(h) FROM (SELECT {} AS h \
-         FROM {} FORCE INDEX ({}) WHERE {}) AS hashes",
+        "SELECT COUNT(*), HEX(BIT_XOR(CAST(IFNULL(UNHEX({}), RANDOM_BYTES(16)) AS BINARY(16)))) \
+         FROM {} FORCE INDEX ({}) WHERE {}",
         side.row_hash(comparison),
         quote_table(side.table(pair)),
         quote(&side.key(pair).index),

@@ -15,9 +15,18 @@ use crate::sql::sync::Pair;
 pub struct OtherUnique {
     /// Name of the index.
     pub index: String,
-    /// Its columns with the source columns that fill them. Empty when some part is an expression, a
-    /// generated or a new column: then only the server can tell what is in the way.
-    pub columns: Vec<ColumnPair>,
+    /// Its columns with the source columns that fill them. Empty when some part is an expression or a
+    /// new column: then what is in the way cannot be computed from the source table.
+    pub columns: Vec<UniqueColumn>,
+}
+
+/// One column of such an index.
+#[derive(Clone, Debug, PartialEq)]
+pub struct UniqueColumn {
+    /// The column in both tables.
+    pub pair: ColumnPair,
+    /// How many characters or bytes of it are indexed, when not all.
+    pub prefix: Option<u64>,
 }
 
 /// Which rows of the source table are about to be written.
@@ -50,7 +59,7 @@ pub fn rows_in_the_way(
         keys_of(&pair.shadow_key, "t1"),
         quote_table(&pair.source),
         quote_table(&pair.shadow),
-        equal(unique, |pair| as_shadow("s1", pair), |pair| column("t1", &pair.shadow.name)),
+        equal(unique, |c| as_shadow("s1", c), |c| in_shadow("t1", c)),
         scope.condition("s1", &pair.source_key)?
     ))
 }
@@ -76,11 +85,11 @@ pub fn duplicates_across(
         keys_of(&pair.source_key, "s1"),
         quote_table(&pair.source),
         quote_table(&pair.shadow),
-        equal(unique, |pair| as_shadow("s1", pair), |pair| column("t1", &pair.shadow.name)),
+        equal(unique, |c| as_shadow("s1", c), |c| in_shadow("t1", c)),
         quote_table(&pair.source),
         same_row("s2", &pair.source_key, "t1", &pair.shadow_key),
         scope.condition("s1", &pair.source_key)?,
-        equal(unique, |pair| as_shadow("s1", pair), |pair| as_shadow("s2", pair)),
+        equal(unique, |c| as_shadow("s1", c), |c| as_shadow("s2", c)),
         same_row("s1", &pair.source_key, "s2", &pair.source_key),
     ))
 }
@@ -92,7 +101,7 @@ pub fn duplicates_within(
     scope: Scope<'_>,
     limit: usize,
 ) -> Result<String, KeyError> {
-    let values: Vec<String> = unique.columns.iter().map(|pair| as_shadow("s1", pair)).collect();
+    let values: Vec<String> = unique.columns.iter().map(|c| as_shadow("s1", c)).collect();
     let present: Vec<String> = values.iter().map(|value| format!("{value} IS NOT NULL")).collect();
     Ok(format!(
         "SELECT COUNT(*) FROM {} s1 WHERE {} AND {} GROUP BY {} HAVING COUNT(*) > 1 LIMIT {limit}",
@@ -115,18 +124,27 @@ fn column(alias: &str, name: &str) -> String {
 
 fn equal(
     unique: &OtherUnique,
-    left: impl Fn(&ColumnPair) -> String,
-    right: impl Fn(&ColumnPair) -> String,
+    left: impl Fn(&UniqueColumn) -> String,
+    right: impl Fn(&UniqueColumn) -> String,
 ) -> String {
     let parts: Vec<String> =
-        unique.columns.iter().map(|pair| format!("{} = {}", left(pair), right(pair))).collect();
+        unique.columns.iter().map(|c| format!("{} = {}", left(c), right(c))).collect();
     parts.join(" AND ")
 }
 
-/// The source value as the shadow column would compare it.
-fn as_shadow(alias: &str, pair: &ColumnPair) -> String {
+fn cut(value: String, prefix: Option<u64>) -> String {
+    prefix.map_or(value.clone(), |length| format!("LEFT({value}, {length})"))
+}
+
+fn in_shadow(alias: &str, unique: &UniqueColumn) -> String {
+    cut(column(alias, &unique.pair.shadow.name), unique.prefix)
+}
+
+/// The source value as the shadow's index would compare it.
+fn as_shadow(alias: &str, unique: &UniqueColumn) -> String {
+    let UniqueColumn { pair, prefix } = unique;
     let value = column(alias, &pair.source.name);
-    match (&pair.source.column_type, &pair.shadow.column_type) {
+    let value = match (&pair.source.column_type, &pair.shadow.column_type) {
         (
             ColumnType::Text { charset: from, collation: old, .. },
             ColumnType::Text { charset: to, collation: new, .. },
@@ -134,5 +152,6 @@ fn as_shadow(alias: &str, pair: &ColumnPair) -> String {
             format!("CONVERT({value} USING {to}) COLLATE {new}")
         }
         _ => value,
-    }
+    };
+    cut(value, *prefix)
 }

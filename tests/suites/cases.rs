@@ -2,7 +2,7 @@
 //! postponement; they are held while the twin is built and the cut-over happens, so that both tables can
 //! be compared byte for byte; and they run again on the changed table.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,15 +26,17 @@ const READY: Duration = Duration::from_secs(60);
 const SWAPPED: Duration = Duration::from_secs(30);
 /// Slow enough for the writers to write while the rows are copied, quick enough for hundreds of cases.
 const ROWS_PER_SECOND: u64 = 3000;
+const FAILED: i32 = 1;
+const ABORTED: i32 = 5;
 const ENTRIES_AFTER_SWAP: u64 = 20;
 
 /// One test per case and server.
-pub fn trials() -> Vec<Trial> {
+pub(crate) fn trials() -> Vec<Trial> {
     let paths = directories().expect("the cases are there");
     paths.into_iter().flat_map(|path| of_case(&path)).collect()
 }
 
-fn of_case(path: &PathBuf) -> Vec<Trial> {
+fn of_case(path: &Path) -> Vec<Trial> {
     let case = match Case::read(path) {
         Ok(case) => Arc::new(case),
         Err(error) => {
@@ -64,7 +66,7 @@ async fn run(case: Arc<Case>, flavour: Flavour) -> Result<()> {
     let ended = match &case.expect {
         Expect::Completed => completed(&case, &database, &mut manifest).await,
         Expect::Refused { reason, message } => {
-            refused(&case, &database, &manifest, (reason, message)).await
+            refused(&case, &database, &mut manifest, (reason, message)).await
         }
     };
     // A failed test leaves its database behind to be looked at; the next run replaces it.
@@ -96,6 +98,7 @@ fn apply_settings(manifest: &mut Manifest, case: &Case) -> Result<()> {
     Ok(())
 }
 
+#[expect(clippy::print_stderr, reason = "the seed has to be known when the test fails")]
 async fn completed(case: &Arc<Case>, database: &Database, manifest: &mut Manifest) -> Result<()> {
     let seed = seed();
     eprintln!("case {}: seed {seed}", case.name);
@@ -148,13 +151,19 @@ async fn migrate(
 async fn refused(
     case: &Case,
     database: &Database,
-    manifest: &Manifest,
+    manifest: &mut Manifest,
     (reason, message): (&str, &str),
 ) -> Result<()> {
     let tables = database.tables().await?;
     let before = fingerprint(case, database, &tables).await?;
     let ended = Ghostship::run(manifest, None)?.wait(READY).await?;
     expect_words(&ended, reason, message)?;
+    if case.setting("after_start") == Some("true") {
+        ensure!(ended.code == Some(FAILED), "the exit code is not {FAILED}\n{}", ended.words());
+        abort(manifest).await?;
+    } else {
+        ensure!(ended.code != Some(FAILED), "the exit code is {FAILED}\n{}", ended.words());
+    }
     leftovers::expect_no_table(database, &tables).await?;
     let after = fingerprint(case, database, &tables).await?;
     ensure!(before.0 == after.0, "the definition changed to {}", after.0);
@@ -164,10 +173,19 @@ async fn refused(
     })
 }
 
+/// What is found out from the data comes late: the helpers are kept for another run, or for this one.
+async fn abort(manifest: &mut Manifest) -> Result<()> {
+    manifest.set(&[("/abort", json!(true))])?;
+    let ended = Ghostship::run(manifest, None)?.wait(READY).await?;
+    ensure!(ended.code == Some(ABORTED), "the abort failed\n{}", ended.words());
+    Ok(())
+}
+
 fn expect_words(ended: &Ended, reason: &str, message: &str) -> Result<()> {
     let words = ended.words();
     ensure!(ended.code.is_some_and(|code| code != 0), "the run was not refused\n{words}");
-    ensure!(words.contains(reason), "the reason is not {reason}\n{words}");
+    let last = ended.lines.last().and_then(|line| line.get("reason")?.as_str());
+    ensure!(last == Some(reason), "the reason is not {reason}\n{words}");
     let said = words.to_lowercase().contains(&message.to_lowercase());
     ensure!(said, "the words do not name {message:?}\n{words}");
     Ok(())

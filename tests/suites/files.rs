@@ -14,7 +14,7 @@ use crate::support::twin::Twin;
 use crate::support::writer::run_each_once;
 
 /// One test per case.
-pub fn trials() -> Vec<Trial> {
+pub(crate) fn trials() -> Vec<Trial> {
     let paths = directories().expect("the cases are there");
     paths
         .into_iter()

@@ -10,7 +10,7 @@ use crate::support::settings::Settings;
 use crate::support::statements;
 
 /// One test per promise of the frame.
-pub fn trials() -> Vec<Trial> {
+pub(crate) fn trials() -> Vec<Trial> {
     vec![
         super::trial("frame::killed_server_keeps_its_rows".to_owned(), killed_server),
         super::trial("frame::workload_placeholders_are_filled".to_owned(), placeholders),

@@ -1,8 +1,10 @@
 //! Which tests there are. In: nothing; out: one trial per test, none of them ever skipped.
 
 mod cases;
+mod crash;
 mod files;
 mod frame;
+mod hostile;
 
 use std::future::Future;
 use std::time::Duration;
@@ -17,16 +19,18 @@ use crate::support::runtime;
 const DEADLINE: Duration = Duration::from_secs(120);
 
 /// All tests.
-pub fn trials() -> Vec<Trial> {
+pub(crate) fn trials() -> Vec<Trial> {
     let mut trials = repository::trials();
     trials.extend(files::trials());
     trials.extend(cases::trials());
     trials.extend(frame::trials());
+    trials.extend(crash::trials());
+    trials.extend(hostile::trials());
     trials
 }
 
 /// A test from an async body; an error is the failure's text.
-pub fn trial<F>(name: String, body: impl FnOnce() -> F + Send + 'static) -> Trial
+pub(crate) fn trial<F>(name: String, body: impl FnOnce() -> F + Send + 'static) -> Trial
 where
     F: Future<Output = Result<()>>,
 {

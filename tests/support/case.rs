@@ -11,7 +11,7 @@ use super::server::Flavour;
 use super::settings::Settings;
 use super::statements;
 
-const KNOWN: [&str; 12] = [
+const KNOWN: [&str; 14] = [
     "refused",
     "message",
     "servers",
@@ -24,35 +24,37 @@ const KNOWN: [&str; 12] = [
     "ignore",
     "rows_per_second",
     "allowed_databases",
+    "after_start",
+    "pace_ms",
 ];
 
 /// One case as its directory describes it.
 #[derive(Debug)]
-pub struct Case {
+pub(crate) struct Case {
     /// The directory's name.
-    pub name: String,
+    pub(crate) name: String,
     /// The table to be changed.
-    pub table: String,
+    pub(crate) table: String,
     /// Statements that create it and what else is needed.
-    pub create: Vec<String>,
+    pub(crate) create: Vec<String>,
     /// Statements that fill it.
-    pub seed: Vec<String>,
+    pub(crate) seed: Vec<String>,
     /// The text for `spec.alter`.
-    pub alter: String,
+    pub(crate) alter: String,
     /// What the writers run, in entries.
-    pub workload: Vec<Vec<String>>,
+    pub(crate) workload: Vec<Vec<String>>,
     /// What each writer's session starts with.
-    pub session: Vec<String>,
+    pub(crate) session: Vec<String>,
     /// How the run has to end.
-    pub expect: Expect,
+    pub(crate) expect: Expect,
     /// The servers it runs on.
-    pub servers: Vec<Flavour>,
+    pub(crate) servers: Vec<Flavour>,
     settings: Settings,
 }
 
 /// How a run has to end.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Expect {
+pub(crate) enum Expect {
     /// The table is changed.
     Completed,
     /// Nothing is changed; the run ends with this reason, and its words contain the message.
@@ -66,7 +68,7 @@ pub enum Expect {
 
 impl Case {
     /// Reads a case's directory.
-    pub fn read(directory: &Path) -> Result<Self> {
+    pub(crate) fn read(directory: &Path) -> Result<Self> {
         let name = directory.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let optional = |file: &str| fs::read_to_string(directory.join(file)).unwrap_or_default();
         let required = |file: &str| {
@@ -89,17 +91,17 @@ impl Case {
     }
 
     /// A setting of `case.toml`, when it is there.
-    pub fn setting(&self, name: &str) -> Option<&str> {
+    pub(crate) fn setting(&self, name: &str) -> Option<&str> {
         self.settings.one(name)
     }
 
     /// All values of a setting of `case.toml`.
-    pub fn setting_values(&self, name: &str) -> Vec<&str> {
+    pub(crate) fn setting_values(&self, name: &str) -> Vec<&str> {
         self.settings.all(name)
     }
 
     /// The change as the statement that the server itself would run.
-    pub fn statement(&self) -> String {
+    pub(crate) fn statement(&self) -> String {
         if self.alter.trim_start().to_lowercase().starts_with("alter table") {
             return self.alter.clone();
         }
@@ -107,7 +109,7 @@ impl Case {
     }
 
     /// Gives a session the settings in which the case's own statements run.
-    pub async fn prepare(&self, client: &mut Client) -> Result<()> {
+    pub(crate) async fn prepare(&self, client: &mut Client) -> Result<()> {
         client.exec("SET SESSION cte_max_recursion_depth = 1000000, time_zone = '+00:00'").await?;
         if let Some(mode) = self.setting("sql_mode") {
             client.exec(&format!("SET SESSION sql_mode = '{mode}'")).await?;
@@ -116,7 +118,7 @@ impl Case {
     }
 
     /// Creates and fills the case's table in the session's database.
-    pub async fn lay_out(&self, client: &mut Client) -> Result<()> {
+    pub(crate) async fn lay_out(&self, client: &mut Client) -> Result<()> {
         self.prepare(client).await?;
         for statement in self.create.iter().chain(&self.seed) {
             client.exec(statement).await?;
@@ -126,7 +128,7 @@ impl Case {
 }
 
 /// The directories of all cases, in order of their names.
-pub fn directories() -> Result<Vec<PathBuf>> {
+pub(crate) fn directories() -> Result<Vec<PathBuf>> {
     let root: PathBuf = [env!("CARGO_MANIFEST_DIR"), "tests", "cases"].iter().collect();
     let entries = fs::read_dir(&root).with_context(|| format!("{} is missing", root.display()))?;
     let mut paths: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();

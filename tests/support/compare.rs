@@ -11,16 +11,16 @@ const SHOWN: usize = 5;
 
 /// All rows of a table.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Dump {
+pub(crate) struct Dump {
     /// Names of the columns, in order.
-    pub columns: Vec<String>,
+    pub(crate) columns: Vec<String>,
     /// The rows, sorted by their bytes.
-    pub rows: Vec<Cells>,
+    pub(crate) rows: Vec<Cells>,
 }
 
 impl Dump {
     /// Reads a table of the session's database; the columns in `ignored` are left out.
-    pub async fn read(client: &mut Client, table: &str, ignored: &[&str]) -> Result<Self> {
+    pub(crate) async fn read(client: &mut Client, table: &str, ignored: &[&str]) -> Result<Self> {
         client.exec("SET SESSION time_zone = '+00:00'").await?;
         let mut columns = columns(client, table).await?;
         columns.retain(|(name, _)| !ignored.contains(&name.as_str()));
@@ -32,7 +32,7 @@ impl Dump {
     }
 
     /// Fails with the first rows that only one side has.
-    pub fn expect_equal(&self, other: &Self, what: &str) -> Result<()> {
+    pub(crate) fn expect_equal(&self, other: &Self, what: &str) -> Result<()> {
         if self == other {
             return Ok(());
         }
@@ -54,7 +54,7 @@ impl Dump {
 }
 
 /// Names and data types of the columns of a table of the session's database, in order.
-pub async fn columns(client: &mut Client, table: &str) -> Result<Vec<(String, String)>> {
+pub(crate) async fn columns(client: &mut Client, table: &str) -> Result<Vec<(String, String)>> {
     let query = format!(
         "SELECT COLUMN_NAME, DATA_TYPE FROM information_schema.COLUMNS \
          WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = {} ORDER BY ORDINAL_POSITION",
@@ -71,7 +71,7 @@ pub async fn columns(client: &mut Client, table: &str) -> Result<Vec<(String, St
 /// the names of CHECK constraints, which are unique in a database and so cannot be kept by a copy. The
 /// server prints a column's character set or not by how it was once written; the dictionary's word
 /// follows instead.
-pub async fn definition(client: &mut Client, table: &str) -> Result<String> {
+pub(crate) async fn definition(client: &mut Client, table: &str) -> Result<String> {
     let printed = full_definition(client, table).await?;
     let mut lines: Vec<String> = printed.lines().map(comparable).collect();
     let query = format!(
@@ -85,13 +85,13 @@ pub async fn definition(client: &mut Client, table: &str) -> Result<String> {
 }
 
 /// The definition as the server prints it.
-pub async fn full_definition(client: &mut Client, table: &str) -> Result<String> {
+pub(crate) async fn full_definition(client: &mut Client, table: &str) -> Result<String> {
     let rows = client.rows(&format!("SHOW CREATE TABLE {}", ident(table))).await?;
     Ok(rows.first().map(|row| text(row, 1)).unwrap_or_default())
 }
 
 /// The next AUTO_INCREMENT value; absent without such a column.
-pub async fn auto_increment(client: &mut Client, table: &str) -> Result<Option<u64>> {
+pub(crate) async fn auto_increment(client: &mut Client, table: &str) -> Result<Option<u64>> {
     client.exec("SET SESSION information_schema_stats_expiry = 0").await?;
     let query = format!(
         "SELECT AUTO_INCREMENT FROM information_schema.TABLES \

@@ -6,21 +6,21 @@ use super::client::{Client, ident, literal};
 use super::server::Server;
 
 /// The database of one test, its twin database, and the account that the tool under test uses.
-pub struct Database {
+pub(crate) struct Database {
     /// Where the source table is.
-    pub name: String,
+    pub(crate) name: String,
     /// Where the twin of the oracle is.
-    pub twin: String,
+    pub(crate) twin: String,
     /// The tool's account; nobody else uses it.
-    pub account: String,
+    pub(crate) account: String,
     /// Its password.
-    pub password: String,
+    pub(crate) password: String,
     url: String,
 }
 
 impl Database {
     /// Creates both databases, dropping what an earlier run left, and the account.
-    pub async fn create(server: &Server, label: &str) -> Result<Self> {
+    pub(crate) async fn create(server: &Server, label: &str) -> Result<Self> {
         let label: String =
             label.chars().map(|c| if c.is_alphanumeric() { c } else { '_' }).collect();
         let short: String = label.chars().take(50).collect();
@@ -46,17 +46,17 @@ impl Database {
     }
 
     /// A session of root in the database.
-    pub async fn connect(&self) -> Result<Client> {
+    pub(crate) async fn connect(&self) -> Result<Client> {
         Client::connect(&self.url, Some(&self.name)).await
     }
 
     /// A session of root in the twin database.
-    pub async fn connect_twin(&self) -> Result<Client> {
+    pub(crate) async fn connect_twin(&self) -> Result<Client> {
         Client::connect(&self.url, Some(&self.twin)).await
     }
 
     /// The tables of the database, views included, in order.
-    pub async fn tables(&self) -> Result<Vec<String>> {
+    pub(crate) async fn tables(&self) -> Result<Vec<String>> {
         let mut client = self.connect().await?;
         let query = format!(
             "SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA = {} ORDER BY 1",
@@ -68,7 +68,7 @@ impl Database {
     }
 
     /// Drops both databases and the account.
-    pub async fn remove(&self) -> Result<()> {
+    pub(crate) async fn remove(&self) -> Result<()> {
         let mut client = Client::connect(&self.url, None).await?;
         client.exec("SET SESSION lock_wait_timeout = 10").await?;
         for name in [&self.name, &self.twin] {

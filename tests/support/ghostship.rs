@@ -14,9 +14,10 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::{Instant, timeout_at};
 
 use super::manifest::Manifest;
+use super::wait::wait_for;
 
 /// A running `ghostship run`; it is killed when the value is dropped.
-pub struct Ghostship {
+pub(crate) struct Ghostship {
     pid: u32,
     heard: UnboundedReceiver<Heard>,
     lines: Vec<Value>,
@@ -26,15 +27,15 @@ pub struct Ghostship {
 
 /// How a run ended.
 #[derive(Debug)]
-pub struct Ended {
+pub(crate) struct Ended {
     /// The exit code; absent when a signal ended it.
-    pub code: Option<i32>,
+    pub(crate) code: Option<i32>,
     /// The signal that ended it.
-    pub signal: Option<i32>,
+    pub(crate) signal: Option<i32>,
     /// All JSON lines of its standard output.
-    pub lines: Vec<Value>,
+    pub(crate) lines: Vec<Value>,
     /// Its standard error.
-    pub stderr: String,
+    pub(crate) stderr: String,
 }
 
 enum Heard {
@@ -44,7 +45,7 @@ enum Heard {
 
 impl Ghostship {
     /// Starts a run of this manifest; `failpoints` go into GHOSTSHIP_FAILPOINTS.
-    pub fn run(manifest: &Manifest, failpoints: Option<&str>) -> Result<Self> {
+    pub(crate) fn run(manifest: &Manifest, failpoints: Option<&str>) -> Result<Self> {
         let mut command = Command::new(env!("CARGO_BIN_EXE_ghostship"));
         command.arg("run").arg("-f").arg(manifest.path()).args(["-o", "json"]);
         if let Some(failpoints) = failpoints {
@@ -62,21 +63,43 @@ impl Ghostship {
     }
 
     /// Waits until a progress line names this phase.
-    pub async fn wait_for(&mut self, phase: &str, deadline: Duration) -> Result<()> {
+    pub(crate) async fn wait_for(&mut self, phase: &str, deadline: Duration) -> Result<()> {
+        self.wait_for_any(&[phase], deadline).await
+    }
+
+    /// Waits until a progress line names one of these phases.
+    pub(crate) async fn wait_for_any(&mut self, phases: &[&str], deadline: Duration) -> Result<()> {
+        let seen = |line: &Value| {
+            line.get("phase").and_then(Value::as_str).is_some_and(|phase| phases.contains(&phase))
+        };
+        self.wait_for_line(&format!("phase {phases:?}"), deadline, seen).await
+    }
+
+    /// Waits until a line fits.
+    pub(crate) async fn wait_for_line(
+        &mut self,
+        what: &str,
+        deadline: Duration,
+        fits: impl Fn(&Value) -> bool,
+    ) -> Result<()> {
         let end = Instant::now() + deadline;
-        let seen = |line: &Value| line.get("phase").and_then(Value::as_str) == Some(phase);
-        while !self.lines.last().is_some_and(seen) {
+        while !self.lines.last().is_some_and(&fits) {
             if self.ended.is_some() {
-                bail!("ghostship ended before the phase {phase}\n{}", self.words());
+                bail!("ghostship ended before {what}\n{}", self.words());
             }
             let next = timeout_at(end, self.hear()).await;
-            next.map_err(|_| anyhow!("no phase {phase} within {deadline:?}\n{}", self.words()))??;
+            next.map_err(|_| anyhow!("no {what} within {deadline:?}\n{}", self.words()))??;
         }
         Ok(())
     }
 
+    /// Its process id.
+    pub(crate) fn pid(&self) -> u32 {
+        self.pid
+    }
+
     /// Waits for the end.
-    pub async fn wait(mut self, deadline: Duration) -> Result<Ended> {
+    pub(crate) async fn wait(mut self, deadline: Duration) -> Result<Ended> {
         let end = Instant::now() + deadline;
         while self.ended.is_none() {
             let next = timeout_at(end, self.hear()).await;
@@ -92,8 +115,43 @@ impl Ghostship {
         })
     }
 
+    /// Waits until a progress line satisfies `seen`, and answers that line.
+    pub(crate) async fn wait_until(
+        &mut self,
+        what: &str,
+        deadline: Duration,
+        seen: impl Fn(&Value) -> bool,
+    ) -> Result<Value> {
+        let end = Instant::now() + deadline;
+        loop {
+            if let Some(line) = self.lines.last().filter(|line| seen(line)) {
+                return Ok(line.clone());
+            }
+            if self.ended.is_some() {
+                bail!("ghostship ended before {what}\n{}", self.words());
+            }
+            let next = timeout_at(end, self.hear()).await;
+            next.map_err(|_| anyhow!("not {what} within {deadline:?}\n{}", self.words()))??;
+        }
+    }
+
+    /// Waits until the process is stopped, as by its own failpoint.
+    pub(crate) async fn wait_until_stopped(&self, deadline: Duration) -> Result<()> {
+        let stat = format!("/proc/{}/stat", self.pid);
+        let probe = async || {
+            let text = fs::read_to_string(&stat).context("ghostship ended and did not stop")?;
+            let state = text.rsplit(") ").next().and_then(|rest| rest.chars().next());
+            match state {
+                Some('T') => Ok(Ok(())),
+                Some('Z') => bail!("ghostship ended and did not stop\n{}", self.words()),
+                state => Ok(Err(state)),
+            }
+        };
+        wait_for("ghostship to be stopped", deadline, probe).await
+    }
+
     /// Sends a signal by name, for example `TERM`, `KILL`, `STOP`.
-    pub fn signal(&self, name: &str) -> Result<()> {
+    pub(crate) fn signal(&self, name: &str) -> Result<()> {
         if self.ended.is_some() {
             bail!("ghostship has ended and takes no signal");
         }
@@ -130,8 +188,13 @@ impl Drop for Ghostship {
 }
 
 impl Ended {
+    /// The report of a completed run; null when there is none.
+    pub(crate) fn report(&self) -> &Value {
+        self.lines.last().and_then(|line| line.get("report")).unwrap_or(&Value::Null)
+    }
+
     /// Everything it said, for messages and for finding a reason in it.
-    pub fn words(&self) -> String {
+    pub(crate) fn words(&self) -> String {
         let last = self.lines.last().map(Value::to_string).unwrap_or_default();
         format!("exit code {:?}, signal {:?}\n{last}\n{}", self.code, self.signal, self.stderr)
     }

@@ -13,7 +13,7 @@ const LEDGER: &str = "ghostship_history";
 const DEADLINE: Duration = Duration::from_secs(10);
 
 /// The one table that is new besides the ledger; fails when there is none or more than one.
-pub async fn expect_old_table(database: &Database, before: &[String]) -> Result<String> {
+pub(crate) async fn expect_old_table(database: &Database, before: &[String]) -> Result<String> {
     let mut new = new_tables(database, before).await?;
     match (new.pop(), new.is_empty()) {
         (Some(old), true) => Ok(old),
@@ -23,14 +23,14 @@ pub async fn expect_old_table(database: &Database, before: &[String]) -> Result<
 }
 
 /// Fails when any table is new besides the ledger.
-pub async fn expect_no_table(database: &Database, before: &[String]) -> Result<()> {
+pub(crate) async fn expect_no_table(database: &Database, before: &[String]) -> Result<()> {
     let new = new_tables(database, before).await?;
     if new.is_empty() { Ok(()) } else { bail!("tables are left over: {new:?}") }
 }
 
 /// Fails when, after some seconds, the tool's account still has sessions or a lock is still held in the
 /// database. The server notices the end of a binlog reader late, hence the wait.
-pub async fn expect_no_session(database: &Database) -> Result<()> {
+pub(crate) async fn expect_no_session(database: &Database) -> Result<()> {
     let mut client = database.connect().await?;
     let account = literal(&database.account);
     let sessions = format!(

@@ -12,7 +12,7 @@ use super::server::Server;
 
 /// A manifest in a file.
 #[derive(Debug)]
-pub struct Manifest {
+pub(crate) struct Manifest {
     path: PathBuf,
     target: Value,
     secret: Value,
@@ -21,7 +21,7 @@ pub struct Manifest {
 
 impl Manifest {
     /// Writes a manifest into `directory` that changes `table` by `alter`.
-    pub fn write(
+    pub(crate) fn write(
         directory: &Path,
         server: &Server,
         database: &Database,
@@ -54,20 +54,26 @@ impl Manifest {
     }
 
     /// Where it is.
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
     /// Sets fields of the migration's spec, each named by a path like `/copy/threads`.
-    pub fn set(&mut self, fields: &[(&str, Value)]) -> Result<()> {
+    pub(crate) fn set(&mut self, fields: &[(&str, Value)]) -> Result<()> {
         for (path, value) in fields {
             assign(&mut self.migration["spec"], path, value.clone());
         }
         self.store()
     }
 
+    /// Makes it another migration: another name, another change.
+    pub(crate) fn rename(&mut self, name: &str, alter: &str) -> Result<()> {
+        self.migration["metadata"]["name"] = json!(name);
+        self.set(&[("/alter", json!(alter))])
+    }
+
     /// Sets fields of the target's spec, named in the same way.
-    pub fn set_target(&mut self, fields: &[(&str, Value)]) -> Result<()> {
+    pub(crate) fn set_target(&mut self, fields: &[(&str, Value)]) -> Result<()> {
         for (path, value) in fields {
             assign(&mut self.target["spec"], path, value.clone());
         }

@@ -1,18 +1,24 @@
 //! What every test that needs a server uses: servers, databases, connections, the child process under
 //! test, the background writer and the checks at the end. Knows ghostship only by its command line.
 
-pub mod case;
-pub mod client;
-pub mod compare;
-pub mod database;
-pub mod ghostship;
-pub mod leftovers;
-pub mod manifest;
-pub mod random;
-pub mod runtime;
-pub mod server;
-pub mod settings;
-pub mod statements;
-pub mod twin;
-pub mod wait;
-pub mod writer;
+pub(crate) mod case;
+pub(crate) mod client;
+pub(crate) mod compare;
+pub(crate) mod database;
+pub(crate) mod ghostship;
+pub(crate) mod history;
+pub(crate) mod leftovers;
+pub(crate) mod load;
+pub(crate) mod manifest;
+pub(crate) mod operation;
+pub(crate) mod random;
+pub(crate) mod registers;
+pub(crate) mod runtime;
+pub(crate) mod scene;
+pub(crate) mod server;
+pub(crate) mod settings;
+pub(crate) mod statements;
+pub(crate) mod twin;
+pub(crate) mod wait;
+pub(crate) mod workload;
+pub(crate) mod writer;

@@ -8,7 +8,7 @@ use tokio::runtime::{Builder, Runtime};
 static RUNTIME: OnceLock<Runtime> = OnceLock::new();
 
 /// Runs a test's body to its end on the calling thread.
-pub fn block_on<F: Future>(body: F) -> F::Output {
+pub(crate) fn block_on<F: Future>(body: F) -> F::Output {
     RUNTIME.get_or_init(start).block_on(body)
 }
 

@@ -15,7 +15,7 @@ const PREFIX: &str = "test-";
 
 /// How the shared servers differ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Flavour {
+pub(crate) enum Flavour {
     /// GTIDs are on: the executed set tells what is visible.
     Gtid,
     /// GTIDs are off: a commit of our own tells what is visible.
@@ -24,10 +24,10 @@ pub enum Flavour {
 
 impl Flavour {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::Gtid, Self::Plain];
+    pub(crate) const ALL: [Self; 2] = [Self::Gtid, Self::Plain];
 
     /// Its name in test names and case files.
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Gtid => "gtid",
             Self::Plain => "plain",
@@ -50,11 +50,11 @@ impl Flavour {
 }
 
 /// Removes the shared servers when it is dropped.
-pub struct SharedServers(());
+pub(crate) struct SharedServers(());
 
 impl SharedServers {
     /// Removes what processes left that are no more, and answers the guard of this process.
-    pub fn guard() -> Self {
+    pub(crate) fn guard() -> Self {
         remove_orphans();
         Self(())
     }
@@ -71,14 +71,14 @@ impl Drop for SharedServers {
 
 /// A running server.
 #[derive(Debug)]
-pub struct Server {
+pub(crate) struct Server {
     name: String,
     url: String,
 }
 
 impl Server {
     /// The shared server of this flavour, started at most once.
-    pub fn shared(flavour: Flavour) -> Result<&'static Self> {
+    pub(crate) fn shared(flavour: Flavour) -> Result<&'static Self> {
         let started = flavour.slot().get_or_init(|| {
             Self::start(flavour.as_str(), flavour.options()).map_err(|error| format!("{error:#}"))
         });
@@ -86,17 +86,17 @@ impl Server {
     }
 
     /// A server of the test's own; it is removed when the value is dropped.
-    pub fn private(label: &str, options: &[&str]) -> Result<PrivateServer> {
+    pub(crate) fn private(label: &str, options: &[&str]) -> Result<PrivateServer> {
         Self::start(label, options).map(PrivateServer)
     }
 
     /// Its address, with the password of root.
-    pub fn url(&self) -> &str {
+    pub(crate) fn url(&self) -> &str {
         &self.url
     }
 
     /// Host and port.
-    pub fn address(&self) -> Result<(String, u16)> {
+    pub(crate) fn address(&self) -> Result<(String, u16)> {
         let options = mysql_async::Opts::from_url(&self.url)?;
         Ok((options.ip_or_hostname().to_owned(), options.tcp_port()))
     }
@@ -112,6 +112,7 @@ impl Server {
         Ok(Self { name, url })
     }
 
+    #[expect(clippy::print_stderr, reason = "dropping cannot fail, and a person has to know")]
     fn destroy(&self) {
         if let Err(error) = script(&["destroy", &self.name]) {
             eprintln!("server {} is left over: {error:#}", self.name);
@@ -121,26 +122,26 @@ impl Server {
 
 /// A server that belongs to one test.
 #[derive(Debug)]
-pub struct PrivateServer(Server);
+pub(crate) struct PrivateServer(Server);
 
 impl PrivateServer {
     /// The server itself.
-    pub fn server(&self) -> &Server {
+    pub(crate) fn server(&self) -> &Server {
         &self.0
     }
 
     /// Ends mysqld with SIGKILL; its files stay.
-    pub fn kill(&self) -> Result<()> {
+    pub(crate) fn kill(&self) -> Result<()> {
         script(&["kill", &self.0.name]).map(drop)
     }
 
     /// Ends mysqld when it runs and starts it on the same files, port and options.
-    pub fn restart(&self) -> Result<()> {
+    pub(crate) fn restart(&self) -> Result<()> {
         script(&["restart", &self.0.name]).map(drop)
     }
 
     /// The process id of mysqld.
-    pub fn pid(&self) -> Result<u32> {
+    pub(crate) fn pid(&self) -> Result<u32> {
         Ok(script(&["pid", &self.0.name])?.parse()?)
     }
 }

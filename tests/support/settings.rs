@@ -1,17 +1,27 @@
-//! The few lines of `case.toml`: `name = "text"`, `name = 'text'`, `name = true`, `name = 12` and
+//! Settings of the tests: how often the repeated ones run, from the environment, and the few lines of
+//! `case.toml`: `name = "text"`, `name = 'text'`, `name = true`, `name = 12` and
 //! `name = ["one", "two"]`, one a line. Anything else is an error, so that no typing error goes unseen.
 
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, bail};
 
+/// The environment variable that makes the repeated tests run so many times as often.
+const RUNS: &str = "GHOSTSHIP_TEST_RUNS";
+
+/// How often a repeated test runs: `ordinary`, times the variable when it is set.
+pub(crate) fn runs(ordinary: u64) -> u64 {
+    let set = std::env::var(RUNS).ok().and_then(|text| text.parse::<u64>().ok());
+    ordinary * set.unwrap_or(1).max(1)
+}
+
 /// The settings of a case by name.
 #[derive(Debug, Default)]
-pub struct Settings(BTreeMap<String, Vec<String>>);
+pub(crate) struct Settings(BTreeMap<String, Vec<String>>);
 
 impl Settings {
     /// Reads the file's text; `known` are the names that may occur.
-    pub fn parse(text: &str, known: &[&str]) -> Result<Self> {
+    pub(crate) fn parse(text: &str, known: &[&str]) -> Result<Self> {
         let mut settings = BTreeMap::new();
         for line in text.lines().map(str::trim) {
             if line.is_empty() || line.starts_with('#') {
@@ -29,12 +39,12 @@ impl Settings {
     }
 
     /// All values of a setting; none when it is absent.
-    pub fn all(&self, name: &str) -> Vec<&str> {
+    pub(crate) fn all(&self, name: &str) -> Vec<&str> {
         self.0.get(name).into_iter().flatten().map(String::as_str).collect()
     }
 
     /// The one value of a setting.
-    pub fn one(&self, name: &str) -> Option<&str> {
+    pub(crate) fn one(&self, name: &str) -> Option<&str> {
         self.0.get(name).and_then(|values| values.first()).map(String::as_str)
     }
 }

@@ -6,7 +6,7 @@
 use super::random::Random;
 
 /// The statements of a file, comments (`--` at the start of a line) and empty ones left out.
-pub fn split(text: &str) -> Vec<String> {
+pub(crate) fn split(text: &str) -> Vec<String> {
     let kept: Vec<&str> = text.lines().filter(|line| !line.starts_with("-- ")).collect();
     let joined = kept.join("\n");
     let parts = joined.split(";\n").map(|part| part.trim().trim_end_matches(';').trim());
@@ -14,12 +14,12 @@ pub fn split(text: &str) -> Vec<String> {
 }
 
 /// The entries of a workload file.
-pub fn entries(text: &str) -> Vec<Vec<String>> {
+pub(crate) fn entries(text: &str) -> Vec<Vec<String>> {
     text.split("\n\n").map(split).filter(|entry| !entry.is_empty()).collect()
 }
 
 /// The statements of an entry with their placeholders filled.
-pub fn fill_entry(entry: &[String], random: &mut Random) -> Vec<String> {
+pub(crate) fn fill_entry(entry: &[String], random: &mut Random) -> Vec<String> {
     let tag = format!("{:016x}", random.bits());
     entry.iter().map(|statement| fill(&statement.replace("{tag}", &tag), random)).collect()
 }

@@ -11,22 +11,22 @@ use super::database::Database;
 
 /// What a case's table has to be after the change, and what it was before.
 #[derive(Debug)]
-pub struct Twin {
+pub(crate) struct Twin {
     /// The rows before the change.
-    pub origin: Dump,
+    pub(crate) origin: Dump,
     /// The rows after the change, as the server's own ALTER leaves them.
-    pub expected: Dump,
+    pub(crate) expected: Dump,
     /// The definition after the change.
-    pub definition: String,
+    pub(crate) definition: String,
     /// The next AUTO_INCREMENT value before the change.
-    pub counter_before: Option<u64>,
+    pub(crate) counter_before: Option<u64>,
     /// The next AUTO_INCREMENT value after the server's own ALTER.
-    pub counter_after: Option<u64>,
+    pub(crate) counter_after: Option<u64>,
 }
 
 impl Twin {
     /// Builds the twin from the table as it is now; nobody may write meanwhile.
-    pub async fn build(database: &Database, case: &Case) -> Result<Self> {
+    pub(crate) async fn build(database: &Database, case: &Case) -> Result<Self> {
         let table = case.table.as_str();
         let mut source = database.connect().await?;
         let mut twin = database.connect_twin().await?;
@@ -50,7 +50,7 @@ impl Twin {
     }
 
     /// Fails unless the case's table has the twin's definition, rows and next id.
-    pub async fn expect_migrated(&self, database: &Database, case: &Case) -> Result<()> {
+    pub(crate) async fn expect_migrated(&self, database: &Database, case: &Case) -> Result<()> {
         let mut client = database.connect().await?;
         let definition = compare::definition(&mut client, &case.table).await?;
         if definition != self.definition {
@@ -64,7 +64,12 @@ impl Twin {
     }
 
     /// Fails unless the old table has the rows of before the change.
-    pub async fn expect_old(&self, database: &Database, case: &Case, old: &str) -> Result<()> {
+    pub(crate) async fn expect_old(
+        &self,
+        database: &Database,
+        case: &Case,
+        old: &str,
+    ) -> Result<()> {
         let mut client = database.connect().await?;
         let rows = Dump::read(&mut client, old, &case.setting_values("ignore")).await?;
         client.close().await?;
@@ -72,11 +77,8 @@ impl Twin {
     }
 
     fn expect_counter(&self, counter: Option<u64>, case: &Case) -> Result<()> {
-        let wanted = match self.counter_after {
-            None => None,
-            // Ids that were given out and deleted must not be given out again.
-            Some(after) => Some(after.max(self.counter_before.unwrap_or(0))),
-        };
+        // Ids that were given out and deleted must not be given out again.
+        let wanted = self.counter_after.map(|after| after.max(self.counter_before.unwrap_or(0)));
         if counter != wanted {
             bail!("the next id of {} is {counter:?}, expected {wanted:?}", case.table);
         }

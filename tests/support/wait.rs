@@ -9,7 +9,7 @@ use tokio::time::Instant;
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// Looks again and again until `probe` answers `Ok(value)`; its `Err` is the last state, in words.
-pub async fn wait_for<T, S: Debug>(
+pub(crate) async fn wait_for<T, S: Debug>(
     what: &str,
     deadline: Duration,
     mut probe: impl AsyncFnMut() -> Result<std::result::Result<T, S>>,

@@ -18,25 +18,25 @@ use super::random::Random;
 use super::statements::fill_entry;
 use super::wait::wait_for;
 
-/// The time between two entries of one writer: a steady load that leaves room on two cores.
-const PACE: Duration = Duration::from_millis(4);
+/// Milliseconds between two entries of one writer: a steady load that leaves room on two cores.
+const PACE: u64 = 4;
 const OWN_ERRORS: [u16; 3] = [1062, 1205, 1213];
 
 /// The running writers.
-pub struct Writers {
+pub(crate) struct Writers {
     shared: Arc<Shared>,
     tasks: JoinSet<Result<()>>,
 }
 
 /// What the writers did so far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Counts {
+pub(crate) struct Counts {
     /// Entries that were carried out.
-    pub done: u64,
+    pub(crate) done: u64,
     /// Entries that met an error of the application's own doing.
-    pub collided: u64,
+    pub(crate) collided: u64,
     /// Rows written.
-    pub rows: u64,
+    pub(crate) rows: u64,
 }
 
 struct Shared {
@@ -49,7 +49,8 @@ struct Shared {
 
 impl Writers {
     /// Starts `count` writers of the case's workload.
-    pub async fn start(
+    #[expect(clippy::disallowed_methods, reason = "the writers are the application, not ghostship")]
+    pub(crate) async fn start(
         database: &Database,
         case: &Arc<Case>,
         count: u64,
@@ -72,12 +73,12 @@ impl Writers {
     }
 
     /// Holds all writers between two entries until the guard is dropped.
-    pub async fn hold(&self) -> RwLockWriteGuard<'_, ()> {
+    pub(crate) async fn hold(&self) -> RwLockWriteGuard<'_, ()> {
         self.shared.gate.write().await
     }
 
     /// What they did so far.
-    pub fn counts(&self) -> Counts {
+    pub(crate) fn counts(&self) -> Counts {
         Counts {
             done: self.shared.done.load(Ordering::SeqCst),
             collided: self.shared.collided.load(Ordering::SeqCst),
@@ -86,7 +87,7 @@ impl Writers {
     }
 
     /// Waits until they have carried out `more` further entries; fails when one of them has failed.
-    pub async fn wait_for_more(&mut self, more: u64, deadline: Duration) -> Result<()> {
+    pub(crate) async fn wait_for_more(&mut self, more: u64, deadline: Duration) -> Result<()> {
         let wanted = self.counts().done + more;
         let (shared, tasks) = (&self.shared, &mut self.tasks);
         let probe = async || {
@@ -101,7 +102,7 @@ impl Writers {
     }
 
     /// Ends them and answers what they did; fails when one of them has failed.
-    pub async fn stop(mut self) -> Result<Counts> {
+    pub(crate) async fn stop(mut self) -> Result<Counts> {
         self.shared.stop.store(true, Ordering::SeqCst);
         while let Some(ended) = self.tasks.join_next().await {
             ended??;
@@ -111,7 +112,7 @@ impl Writers {
 }
 
 /// Runs each entry of the workload once, in order.
-pub async fn run_each_once(database: &Database, case: &Case, seed: u64) -> Result<()> {
+pub(crate) async fn run_each_once(database: &Database, case: &Case, seed: u64) -> Result<()> {
     let mut client = session(database, case).await?;
     let mut random = Random::new(seed);
     for entry in &case.workload {
@@ -144,7 +145,8 @@ async fn write(
     mut client: Client,
     mut random: Random,
 ) -> Result<()> {
-    let mut pace = interval(PACE);
+    let milliseconds = case.setting("pace_ms").map_or(Ok(PACE), str::parse)?;
+    let mut pace = interval(Duration::from_millis(milliseconds));
     pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while !shared.stop.load(Ordering::SeqCst) {
         pace.tick().await;
@@ -173,7 +175,7 @@ async fn carry_out(client: &mut Client, entry: &[String], random: &mut Random) -
         match client.try_exec(statement).await {
             Ok(affected) => rows += affected,
             Err(mysql_async::Error::Server(error)) if OWN_ERRORS.contains(&error.code) => {
-                client.exec("ROLLBACK").await.context("a writer's ROLLBACK")?;
+                roll_back(client, &entry).await.context("a writer's ROLLBACK")?;
                 return Ok(Entry::Collided);
             }
             Err(error) => {

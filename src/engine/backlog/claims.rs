@@ -260,6 +260,22 @@ impl Claims {
 }
 
 #[cfg(test)]
+impl Claims {
+    /// Numbers the chunks in flight anew, from 1 in key order; returns their old numbers in this order.
+    pub(super) fn renumber_in_flight(&mut self) -> Vec<ChunkId> {
+        let mut old = Vec::new();
+        for segment in &mut self.segments {
+            if let State::InFlight(chunk) = &mut segment.state {
+                old.push(*chunk);
+                *chunk = old.len() as ChunkId;
+            }
+        }
+        self.last_chunk = old.len() as ChunkId;
+        old
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

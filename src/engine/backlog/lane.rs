@@ -35,6 +35,10 @@ impl Lane {
         keys
     }
 
+    pub(super) fn first(&self, limit: usize) -> Vec<Key> {
+        self.keys_from(Bound::Unbounded, limit)
+    }
+
     fn keys_from(&self, from: Bound<Key>, limit: usize) -> Vec<Key> {
         self.queue.range((from, Bound::Unbounded)).take(limit).map(|(key, _)| key.clone()).collect()
     }

@@ -8,6 +8,8 @@
 
 pub mod claims;
 pub mod lane;
+#[cfg(test)]
+mod model;
 pub mod pending;
 
 use std::collections::{BTreeMap, HashMap};
@@ -55,7 +57,7 @@ struct PreparedXa {
 
 /// Keys written since their range was verified. A key that is written again while it is compared is in
 /// both sets.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 struct Dirty {
     waiting: BTreeMap<Key, Seq>,
     comparing: BTreeMap<Key, Seq>,
@@ -63,7 +65,7 @@ struct Dirty {
 
 /// Keys received and not yet equal, ranges claimed and finished, transactions not yet durable.
 /// `M` is what marks the end of a transaction (a position).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Backlog<M> {
     order: KeyOrder,
     claims: Claims,
@@ -74,7 +76,7 @@ pub struct Backlog<M> {
     /// Keys applied since verification began and not compared since; `None` before verification.
     dirty: Option<Dirty>,
     /// Keys that verification looks at right now, and whether an event touched them meanwhile.
-    watched: HashMap<Key, bool>,
+    watched: BTreeMap<Key, bool>,
 }
 
 impl<M: Clone> Backlog<M> {
@@ -91,7 +93,7 @@ impl<M: Clone> Backlog<M> {
             pending: Pending::default(),
             prepared: BTreeMap::new(),
             dirty: None,
-            watched: HashMap::new(),
+            watched: BTreeMap::new(),
         }
     }
 
@@ -214,6 +216,7 @@ impl<M: Clone> Backlog<M> {
         self.claims.give_up(chunk);
         for (key, seq) in self.release(chunk) {
             match self.order {
+                _ if is_removed(Guard::Requeue) => self.pending.done(seq),
                 KeyOrder::Ours => self.pending.done(seq),
                 KeyOrder::Server => self.requeue(key, seq),
             }
@@ -242,6 +245,11 @@ impl<M: Clone> Backlog<M> {
     /// runs a batch gives nothing.
     pub fn take_batch(&mut self, lane: usize, limit: usize) -> Vec<Key> {
         self.lanes.get_mut(lane).map_or_else(Vec::new, |lane| lane.take(limit))
+    }
+
+    /// The first keys that wait in a lane behind its running batch.
+    pub fn queued_keys(&self, lane: usize, limit: usize) -> Vec<Key> {
+        self.lanes.get(lane).map_or_else(Vec::new, |lane| lane.first(limit))
     }
 
     /// Adds the keys of rows that were in the way to the running batch of the only lane.

@@ -6,6 +6,8 @@
 
 use std::collections::{HashMap, VecDeque};
 
+use crate::failpoint::{Guard, is_removed};
+
 /// Number of a transaction in this run, counted from 1.
 pub type Seq = u64;
 
@@ -115,6 +117,7 @@ impl<M: Clone> Pending<M> {
         for (index, entry) in self.entries.iter().take(done).enumerate() {
             match entry.xa {
                 Xa::No => {}
+                _ if is_removed(Guard::XaSpan) => {}
                 Xa::Open => break,
                 Xa::EndedBy(seq) => {
                     needed = needed.max(usize::try_from(seq - self.passed).unwrap_or(usize::MAX));

@@ -17,10 +17,6 @@ use crate::mysql::connect::Role;
 use crate::mysql::locks;
 use crate::mysql::session::Session;
 
-/// Keys that may be left to do under the lock.
-const SMALL_BACKLOG: usize = 500;
-/// Keys that may be left to compare under the lock.
-const SMALL_DIRTY: usize = 500;
 /// A transaction on the source table that is open for so many seconds would block the lock.
 const OLD_TRANSACTION: u64 = 1;
 /// The first pause after an attempt that did not swap, and the longest.
@@ -37,7 +33,7 @@ pub async fn wait_until_allowed(context: &Context) -> Result<()> {
     let mut session = context.open(Role::Verify).await?;
     loop {
         context.wait_while_paused().await?;
-        verify::compare_dirty(context, &mut session, 20_000).await?;
+        verify::compare_dirty(context, &mut session).await?;
         let postponed = context.intent.borrow().postpone_cut_over;
         if !postponed {
             return Ok(());
@@ -140,7 +136,7 @@ async fn wait_for_quiet(context: &Context, session: &mut Session) -> Result<()> 
         let budget = context.tuning().lock_budget;
         let number = markers::send(context, session).await?;
         let prompt = markers::wait(context, number, Deadline::after(budget / 2)).await?;
-        verify::compare_dirty(context, session, usize::MAX).await?;
+        verify::compare_dirty(context, session).await?;
         match obstacle(context, session, prompt).await? {
             None => return Ok(()),
             Some(what) => {
@@ -164,8 +160,15 @@ async fn obstacle(
     if !prompt {
         return Ok(Some("the stream to keep up with the server".to_owned()));
     }
-    if backlog > SMALL_BACKLOG || dirty > SMALL_DIRTY {
-        return Ok(Some(format!("the backlog of {} keys to shrink", backlog + dirty)));
+    // Half of the budget is for the prediction, the rest for being wrong.
+    let (hold, budget) =
+        (context.pace.predicted_hold(backlog, dirty), context.tuning().lock_budget);
+    if hold > budget / 2 {
+        return Ok(Some(format!(
+            "the backlog to shrink: {backlog} keys to apply and {dirty} to compare would hold the \
+             lock for {hold:.1?}, and half of the lock budget is {:.1?}",
+            budget / 2
+        )));
     }
     if let Some(xid) =
         locks::prepared_xa(session).await.doing("list prepared XA transactions")?.first()

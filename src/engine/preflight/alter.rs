@@ -60,7 +60,7 @@ fn reason(error: &AlterError) -> Reason {
 }
 
 /// Renames and replaced columns look alike in a definition, and lose data when they are mistaken.
-pub(super) fn check(alter: &Alter, request: &Request, verdict: &mut Verdict) {
+pub fn check(alter: &Alter, request: &Request, verdict: &mut Verdict) {
     let renames = alter.column_renames();
     for rename in &renames {
         let confirmed = |(old, new): &(String, String)| {

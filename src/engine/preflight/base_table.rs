@@ -6,6 +6,14 @@ use crate::mysql::inspect::TableKind;
 pub(super) fn check(facts: &Facts, request: &Request, verdict: &mut Verdict) {
     let name = &request.table;
     match &facts.kind {
+        Some(TableKind::Base) if facts.spellings.len() > 1 => {
+            let found: Vec<String> = facts.spellings.iter().map(ToString::to_string).collect();
+            verdict.refuse(
+                Reason::AmbiguousName,
+                format!("several tables differ by case only: {}", found.join(", ")),
+                "rename all but one of them: tools and people mix them up",
+            );
+        }
         Some(TableKind::Base) if facts.source.is_some() => {}
         Some(TableKind::Base) => verdict.refuse(
             Reason::SourceMissing,

@@ -5,8 +5,8 @@ use super::{Reason, Refusal, Request, Verdict};
 use crate::schema::conversion::{Conversion, KeyChange, conversion, key_change};
 use crate::schema::key::{MigrationKey, SharedKey};
 use crate::schema::mapping::{ColumnPair, Mapping};
-use crate::schema::table::{Column, Generation, Index, Table, same_name};
-use crate::sql::conflict::OtherUnique;
+use crate::schema::table::{Column, Generation, Index, IndexPart, Table, same_name};
+use crate::sql::conflict::{OtherUnique, UniqueColumn};
 use crate::sql::sync::Pair;
 
 /// What connects the source table with the shadow table.
@@ -45,9 +45,9 @@ pub fn check_definitions(
         );
     }
     match shared_key(source, shadow, &mapping, request) {
-        Err(refusal) => verdict.refusals.push(refusal),
+        Err(refusal) => verdict.refusals.insert(0, refusal),
         Ok(key) if verdict.refusals.is_empty() => {
-            let other_uniques = other_uniques(shadow, &key, &mapping);
+            let other_uniques = other_uniques((source, shadow), &key, &mapping);
             let (source, shadow) = (source.name.clone(), shadow.name.clone());
             let (source_key, shadow_key) = (key.source, key.shadow);
             let pair = Pair { source, shadow, source_key, shadow_key, mapping };
@@ -187,17 +187,37 @@ fn check_new_columns(
     }
 }
 
-fn other_uniques(shadow: &Table, key: &SharedKey, mapping: &Mapping) -> Vec<OtherUnique> {
+/// The unique indexes besides the key.
+fn other_uniques(
+    (source, shadow): (&Table, &Table),
+    key: &SharedKey,
+    mapping: &Mapping,
+) -> Vec<OtherUnique> {
     let other = |index: &&Index| index.unique && index.name != key.shadow.index;
-    let columns = |index: &Index| -> Option<Vec<ColumnPair>> {
-        let pair = |name: &str| mapping.pairs.iter().find(|p| same_name(&p.shadow.name, name));
-        index.parts.iter().map(|part| pair(part.column.as_deref()?).cloned()).collect()
+    let columns = |index: &Index| -> Option<Vec<UniqueColumn>> {
+        index.parts.iter().map(|part| unique_column(source, shadow, part, mapping)).collect()
     };
     let describe = |index: &Index| OtherUnique {
         index: index.name.clone(),
         columns: columns(index).unwrap_or_default(),
     };
     shadow.indexes.iter().filter(other).map(describe).collect()
+}
+
+fn unique_column(
+    source: &Table,
+    shadow: &Table,
+    part: &IndexPart,
+    mapping: &Mapping,
+) -> Option<UniqueColumn> {
+    let name = part.column.as_deref()?;
+    let copied = mapping.pairs.iter().find(|pair| same_name(&pair.shadow.name, name)).cloned();
+    // A generated column is not copied, but it has its value in the source table too.
+    let generated = || {
+        let (source, shadow) = (source.column(name)?.clone(), shadow.column(name)?.clone());
+        Some(ColumnPair { source, shadow })
+    };
+    Some(UniqueColumn { pair: copied.or_else(generated)?, prefix: part.prefix })
 }
 
 /// Whether the definitions are the same but for the name and the next AUTO_INCREMENT value.

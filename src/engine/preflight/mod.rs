@@ -19,7 +19,7 @@ mod xa;
 #[cfg(test)]
 mod sample;
 
-pub use self::alter::{alter_refused, alter_rejected};
+pub use self::alter::{alter_refused, alter_rejected, check as check_alter};
 pub use self::definitions::{Definitions, check_definitions};
 use super::error::Doing;
 use super::plan::Tables;
@@ -220,7 +220,7 @@ pub async fn pass(session: &mut Session, request: &Request) -> Result<(Inspected
     let spelled = facts.source.as_ref().map_or(&request.table, |table| &table.name);
     let alter = match Alter::parse(&request.alter, &spelled.database, &spelled.table) {
         Ok(alter) => {
-            alter::check(&alter, request, &mut verdict);
+            check_alter(&alter, request, &mut verdict);
             Some(alter)
         }
         Err(error) => {

@@ -1,7 +1,7 @@
 //! Comparing single keys: those of a range that differed, and those that were written after their range
 //! was verified. A key that events still touch proves nothing; it is compared again.
 
-use std::time::Duration;
+use std::time::Instant;
 
 use super::{Hashes, differing, hashes};
 use crate::engine::applier::BATCH_LIMIT;
@@ -18,7 +18,9 @@ use crate::sql::checksum::{self, Side};
 /// Keys compared by one statement.
 const KEYS_AT_A_TIME: usize = 500;
 
-/// Compares keys until each is equal, or repaired and then equal.
+/// Judges keys that differed: those that no event explains are repaired. A key that an event still has
+/// to change, or changed meanwhile, proves nothing now; it becomes dirty when its lane has written it
+/// and is compared again then. So is a repaired key.
 ///
 /// # Errors
 ///
@@ -29,57 +31,45 @@ pub(super) async fn settle(
     suspects: Vec<Key>,
 ) -> Result<()> {
     for piece in suspects.chunks(KEYS_AT_A_TIME) {
-        let mut suspects = piece.to_vec();
-        while !suspects.is_empty() {
-            let (moving, divergent) = judge(context, session, &suspects).await?;
-            if !divergent.is_empty() {
-                repair(context, &divergent).await?;
-            }
-            suspects = moving.into_iter().chain(divergent).collect();
-            if context.is_stopping() {
-                return Err(Error::Stopped);
-            }
+        if context.is_stopping() {
+            return Err(Error::Stopped);
+        }
+        let divergent = judge(context, session, piece).await?;
+        if !divergent.is_empty() {
+            repair(context, &divergent).await?;
         }
     }
     Ok(())
 }
 
-/// Compares keys once more. Returns those that differ but that events touched meanwhile, and those
-/// that differ although no event can explain it.
-async fn judge(
-    context: &Context,
-    session: &mut Session,
-    suspects: &[Key],
-) -> Result<(Vec<Key>, Vec<Key>)> {
-    // Everything logged so far is received before the wait, so a key without pending events is one
-    // whose rows were made equal after its last change.
+/// Compares keys once more and returns those that differ although no event can explain it.
+async fn judge(context: &Context, session: &mut Session, suspects: &[Key]) -> Result<Vec<Key>> {
+    // What was logged so far is received now, so a key without a pending event was made equal after
+    // its last change.
     markers::pass(context, session).await?;
-    while !watch_when_still(context, suspects) {
-        context.lane_progress(Duration::from_millis(50)).await;
-        if context.is_stopping() {
-            return Err(Error::Stopped);
-        }
-    }
-    let different = compare(context, session, suspects).await?;
+    let still = watch_still_keys(context, suspects);
+    let different = compare(context, session, &still).await?;
     // A change that the snapshot showed and the lanes had not applied has been logged by now, so it
     // is received before this marker and leaves its trace.
     markers::pass(context, session).await?;
-    let touched = context.flow().backlog.unwatch(suspects);
-    Ok(different.into_iter().partition(|key| touched.contains(key)))
+    let touched = context.flow().backlog.unwatch(&still);
+    Ok(different.into_iter().filter(|key| !touched.contains(key)).collect())
 }
 
-/// Starts to watch the keys if none of them has an event pending.
-fn watch_when_still(context: &Context, keys: &[Key]) -> bool {
+/// Starts to watch those of the keys that have no event pending.
+fn watch_still_keys(context: &Context, keys: &[Key]) -> Vec<Key> {
     let mut flow = context.flow();
-    let still = !keys.iter().any(|key| flow.backlog.is_pending(key));
-    if still {
-        flow.backlog.watch(keys);
-    }
+    let still: Vec<Key> =
+        keys.iter().filter(|key| !flow.backlog.is_pending(key)).cloned().collect();
+    flow.backlog.watch(&still);
     still
 }
 
 /// Compares keys in one snapshot and returns those that differ.
 async fn compare(context: &Context, session: &mut Session, keys: &[Key]) -> Result<Vec<Key>> {
+    if keys.is_empty() {
+        return Ok(Vec::new());
+    }
     session.begin_snapshot(BATCH_LIMIT).await.doing("open a snapshot")?;
     let source = list(context, session, Side::Source, keys).await?;
     let shadow = list(context, session, Side::Shadow, keys).await?;
@@ -131,20 +121,23 @@ fn mismatch(repaired: u64, limit: u64) -> Refusal {
     }
 }
 
-/// Compares up to `limit` of the keys that were written since their range was verified.
+/// Compares once the keys that were written since their range was verified, as many as there are at the
+/// start: keys that are written again meanwhile wait for the next time.
 ///
 /// # Errors
 ///
 /// As [`settle`].
-pub async fn compare_dirty(context: &Context, session: &mut Session, limit: usize) -> Result<()> {
-    let mut left = limit;
+pub async fn compare_dirty(context: &Context, session: &mut Session) -> Result<()> {
+    let mut left = context.flow().backlog.dirty();
     while left > 0 {
+        let began = Instant::now();
         let keys = context.flow().backlog.compare_dirty(KEYS_AT_A_TIME.min(left));
         if keys.is_empty() {
             return Ok(());
         }
         if context.plan.request.verify == VerifyMode::Full {
             let different = compare(context, session, &keys).await?;
+            context.pace.compared(keys.len(), began.elapsed());
             settle(context, session, different).await?;
         }
         let mut flow = context.flow();

@@ -4,6 +4,7 @@
 
 mod clause;
 mod column;
+mod constraint;
 pub(crate) mod cursor;
 mod error;
 mod expression;

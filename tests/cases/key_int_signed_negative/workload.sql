@@ -1,4 +1,4 @@
-UPDATE t SET v = v + 1 WHERE id BETWEEN {int:-4600..4600} AND {int:-4600..4600};
+UPDATE t SET v = v + 1 WHERE id = {int:-4600..4600};
 
 INSERT IGNORE INTO t (id, v) VALUES ({int:-5000..5000}, 1);
 

@@ -1,0 +1,1 @@
+INSERT INTO T (b) VALUES (1);
