@@ -47,7 +47,7 @@ pub(super) async fn run(
         Found::Finished { finished_at } => return Ok(Outcome::AlreadyApplied { finished_at }),
         Found::Swapped(unfinished) => {
             meter.enter(PhaseKind::CleanUp);
-            return clean_up::run(session, *unfinished, meter).await;
+            return clean_up::run(session, unfinished, meter).await;
         }
         Found::Running(unfinished) if command(intent) == Command::Abort => {
             return abort::drop_helpers(session, unfinished).await;

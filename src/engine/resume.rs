@@ -31,7 +31,7 @@ pub enum Found {
     /// It is under way; the fence is ours now. An abort drops it as it is, [`rebuild`] continues it.
     Running(Unfinished),
     /// The tables are swapped, clean-up is left; the fence is ours now.
-    Swapped(Box<Unfinished>),
+    Swapped(Unfinished),
 }
 
 /// A migration as far as clean-up or an abort needs it.
@@ -138,7 +138,7 @@ async fn continue_from(session: &mut Session, found: Unfinished) -> Result<Found
     let id =
         inspect::table_id(session, &found.tables.source).await.doing("look up a table's id")?;
     if found.state.phase.swap_may_have_happened() && id == Some(found.state.shadow_id) {
-        return Ok(Found::Swapped(Box::new(found)));
+        return Ok(Found::Swapped(found));
     }
     Ok(Found::Running(found))
 }
