@@ -6,6 +6,12 @@
     unreachable_pub,
     reason = "nothing outside sees a test binary; `pub` here means pub in its module"
 )]
+#![expect(
+    clippy::disallowed_methods,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "tests spawn clients, read their settings and fail by panicking"
+)]
 
 mod repository;
 mod suites;

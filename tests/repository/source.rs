@@ -150,7 +150,7 @@ fn plain_string(rest: &str) -> Literal {
             _ => escaped = false,
         }
     }
-    panic!("a string does not end: {:.60}", rest)
+    panic!("a string does not end: {rest:.60}")
 }
 
 /// The length of a character literal that would otherwise look like the start of a string.

@@ -42,7 +42,7 @@ pub fn alter_rejected(error: &Error) -> Option<Refusal> {
     };
     Some(Refusal::new(
         Reason::AlterRejected,
-        format!("the server refuses the ALTER with error {code}: {}", said),
+        format!("the server refuses the ALTER with error {code}: {said}"),
         "correct the ALTER for the table as it is now",
     ))
 }

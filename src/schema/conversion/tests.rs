@@ -46,15 +46,15 @@ fn column_type(text: &str) -> ColumnType {
         "mediumint" => integer(3),
         "int" => integer(4),
         "bigint" => integer(8),
-        "decimal" => T::Decimal { precision: first as u8, scale: second as u8, unsigned },
+        "decimal" => T::Decimal { precision: small(first), scale: small(second), unsigned },
         "float" => T::Float,
         "double" => T::Double,
-        "bit" => T::Bit { bits: first as u8 },
+        "bit" => T::Bit { bits: small(first) },
         "year" => T::Year,
         "date" => T::Date,
-        "time" => T::Time { fsp: first as u8 },
-        "datetime" => T::DateTime { fsp: first as u8 },
-        "timestamp" => T::Timestamp { fsp: first as u8 },
+        "time" => T::Time { fsp: small(first) },
+        "datetime" => T::DateTime { fsp: small(first) },
+        "timestamp" => T::Timestamp { fsp: small(first) },
         "char" => text(TextKind::Char, first),
         "varchar" => text(TextKind::VarChar, first),
         "tinytext" => text(TextKind::Text, 255),
@@ -297,4 +297,8 @@ fn key_columns_change_only_where_keys_stay_distinct_and_in_order() {
         let found = key_change(&column(source), &column(shadow)) == KeyChange::Safe;
         assert_eq!(found, safe, "{source} to {shadow}");
     }
+}
+
+fn small(number: u64) -> u8 {
+    u8::try_from(number).unwrap()
 }

@@ -53,7 +53,7 @@ pub(super) fn take(input: &mut &[u8], precision: u8, scale: u8) -> Option<String
 fn groups(precision: u8, scale: u8) -> Option<impl Iterator<Item = u8>> {
     let whole = precision.checked_sub(scale).filter(|_| precision > 0 && precision <= 65)?;
     let nines = usize::from(whole / 9) + usize::from(scale / 9);
-    let ends = |digits: u8| (digits % 9 > 0).then_some(digits % 9).into_iter();
+    let ends = |digits: u8| (!digits.is_multiple_of(9)).then_some(digits % 9).into_iter();
     Some(ends(whole).chain(std::iter::repeat_n(9, nines)).chain(ends(scale)))
 }
 

@@ -121,7 +121,7 @@ fn a_short_binary_is_padded_and_debug_hides_the_value() {
     let key = key_of(vec![KeyKind::Binary { length: 4 }]);
     let part = key.part_from_select(0, b"Zz").unwrap();
     assert_eq!(part, KeyPart::Bytes(b"Zz\0\0".to_vec()));
-    let encoded = key.encode(&[part.clone()]).unwrap();
+    let encoded = key.encode(std::slice::from_ref(&part)).unwrap();
     assert_eq!(Key::from_hex(&encoded.to_hex()), Ok(encoded.clone()));
     assert!(!format!("{encoded:?} {part:?}").contains("5a"));
     assert!(key_of(vec![KeyKind::VarBinary]).is_ordered());
