@@ -81,7 +81,7 @@ fn modules_use_only_what_they_may() -> Violations {
         };
         for used in crate_paths(source) {
             let fits = |edge: &&str| used == **edge || used.starts_with(&format!("{edge}::"));
-            if !fits(&source.top()) && !allowed.iter().any(|edge| fits(edge)) {
+            if !fits(&source.top()) && !allowed.iter().any(fits) {
                 found.push(format!("{}: uses crate::{used}", source.path));
             }
         }

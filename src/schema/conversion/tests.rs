@@ -299,3 +299,7 @@ fn key_columns_change_only_where_keys_stay_distinct_and_in_order() {
         assert_eq!(found, safe, "{source} to {shadow}");
     }
 }
+
+fn small(number: u64) -> u8 {
+    u8::try_from(number).unwrap()
+}
