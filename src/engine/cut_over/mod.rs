@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use super::context::{Context, Deadline, LaneMode};
 use super::error::Doing;
-use super::intent::Command;
 use super::phase::PhaseKind;
 use super::reason::{Reason, Refusal};
 use super::{Error, Result, markers, verify};
@@ -32,7 +31,7 @@ const POLL: Duration = Duration::from_millis(200);
 pub async fn wait_until_allowed(context: &Context) -> Result<()> {
     let mut session = context.open(Role::Verify).await?;
     loop {
-        context.wait_while_paused().await?;
+        verify::pause_point(context, &mut session).await?;
         verify::compare_dirty(context, &mut session).await?;
         let postponed = context.intent.borrow().postpone_cut_over;
         if !postponed {
@@ -130,9 +129,7 @@ async fn lanes_are_idle(context: &Context) -> Result<()> {
 /// Waits until an attempt has a chance: the stream keeps up, little is left, nobody blocks the table.
 async fn wait_for_quiet(context: &Context, session: &mut Session) -> Result<()> {
     loop {
-        if context.command() != Command::Run {
-            context.wait_while_paused().await?;
-        }
+        verify::pause_point(context, session).await?;
         let budget = context.tuning().lock_budget;
         let number = markers::send(context, session).await?;
         let prompt = markers::wait(context, number, Deadline::after(budget / 2)).await?;

@@ -18,6 +18,7 @@ use super::applier::BATCH_LIMIT;
 use super::chunk::ChunkSize;
 use super::context::Context;
 use super::error::Doing;
+use super::intent::Command;
 use super::request::VerifyMode;
 use super::{Error, Result, rows};
 use crate::failpoint::hit;
@@ -31,7 +32,9 @@ use crate::sql::sync;
 const THREADS: usize = 2;
 /// How long one range should take.
 const RANGE_TIME: Duration = Duration::from_millis(500);
-/// Ranges between two records of how far verification came.
+/// How often written keys are compared during a pause.
+const PAUSE_POLL: Duration = Duration::from_secs(1);
+/// Time between two records of how far verification came.
 const SAVE_EVERY: Duration = Duration::from_secs(5);
 
 type Bounds = (Option<Key>, Option<Key>);
@@ -50,7 +53,7 @@ pub async fn run(context: &Context) -> Result<()> {
     let mut running = FuturesUnordered::new();
     let mut idle: Vec<Session> = Vec::new();
     loop {
-        context.wait_while_paused().await?;
+        pause_point(context, &mut walk.session).await?;
         while running.len() < THREADS {
             let Some(bounds) = walk.next(context).await? else { break };
             let session = match idle.pop() {
@@ -73,6 +76,21 @@ pub async fn run(context: &Context) -> Result<()> {
     compare_dirty(context, &mut walk.session).await?;
     context.meter.update(|progress| progress.verified_percent = 100.0);
     Ok(())
+}
+
+/// Waits while the user pauses. Written keys are compared all the same: they are few, and what awaits
+/// comparison must not grow for as long as a pause lasts.
+///
+/// # Errors
+///
+/// [`Error::Stopped`] when the attempt must stop, else what comparing found.
+pub async fn pause_point(context: &Context, session: &mut Session) -> Result<()> {
+    while context.command() == Command::Pause {
+        context.meter.wait_for("paused by the user");
+        compare_dirty(context, session).await?;
+        context.pause_for(PAUSE_POLL).await?;
+    }
+    context.wait_while_paused().await
 }
 
 /// Walks the key space in ranges and remembers up to where all of them are verified.
