@@ -7,12 +7,6 @@
     clippy::disallowed_methods,
     clippy::panic,
     clippy::print_stderr,
-    reason = "a test may spawn, fail, read its settings and say its seed"
-)]
-#![expect(
-    clippy::disallowed_methods,
-    clippy::panic,
-    clippy::print_stderr,
     reason = "tests spawn clients, read their settings and fail by panicking"
 )]
 

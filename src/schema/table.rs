@@ -69,7 +69,6 @@ pub fn same_name(one: &str, other: &str) -> bool {
 }
 
 /// One column.
-#[expect(clippy::struct_excessive_bools, reason = "independent attributes, as a server has them")]
 #[derive(Clone, Debug, PartialEq)]
 pub struct Column {
     /// Name as spelled in the definition.

@@ -256,14 +256,7 @@ async fn session(database: &Database) -> Result<Client> {
 }
 
 async fn reconnect(database: &Database) -> Result<Client> {
-    let end = Instant::now() + AWAY;
-    loop {
-        match session(database).await {
-            Ok(client) => return Ok(client),
-            Err(error) if Instant::now() >= end => return Err(error),
-            Err(_) => tokio::time::sleep(PACE * 5).await,
-        }
-    }
+    wait_for("the server to be back", AWAY, async || Ok(session(database).await)).await
 }
 
 /// The server says farewell: whether the statement happened is unknown.

@@ -40,7 +40,6 @@ fn column_type(text: &str) -> ColumnType {
     };
     let labels = || arguments.split(',').map(str::to_owned).collect();
     let integer = |bytes| T::Integer { bytes, unsigned };
-    let small = |number: u64| u8::try_from(number).unwrap();
     match name {
         "tinyint" => integer(1),
         "smallint" => integer(2),
