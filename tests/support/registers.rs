@@ -17,7 +17,7 @@ use super::client::{Client, text};
 use super::database::Database;
 use super::operation::{Effect, Operation};
 use super::random::Random;
-use super::wait::wait_for;
+use super::wait::{let_time_pass, wait_for};
 
 /// The table that is written.
 pub(crate) const TABLE: &str = "t";
@@ -256,7 +256,14 @@ async fn session(database: &Database) -> Result<Client> {
 }
 
 async fn reconnect(database: &Database) -> Result<Client> {
-    wait_for("the server to be back", AWAY, async || Ok(session(database).await)).await
+    let end = Instant::now() + AWAY;
+    loop {
+        match session(database).await {
+            Ok(client) => return Ok(client),
+            Err(error) if Instant::now() >= end => return Err(error),
+            Err(_) => let_time_pass(PACE * 5).await,
+        }
+    }
 }
 
 /// The server says farewell: whether the statement happened is unknown.
