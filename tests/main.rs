@@ -1,11 +1,8 @@
 //! All tests that are no unit tests, as one binary: each directory below `tests/cases` is a test, each
-//! suite adds its own, and `repository` checks the tree itself. Servers are started on first use and removed at the end, also after a panic.
+//! suite adds its own, and `repository` checks the tree itself. Servers are started on first use and
+//! removed at the end, also after a panic.
 //! Names: `cases::SERVER::CASE` migrates, `files::CASE` checks a case's files without ghostship.
 
-#![expect(
-    unreachable_pub,
-    reason = "nothing outside sees a test binary; `pub` here means pub in its module"
-)]
 #![expect(
     clippy::disallowed_methods,
     clippy::panic,

@@ -48,7 +48,9 @@ const PLACES: &[(&str, &[&str])] = &[
 ];
 
 const PURE: [&str; 2] = ["schema", "sql"];
-const SQL_FOLDERS: [&str; 2] = ["src/sql/", "src/mysql/"];
+
+/// Where SQL text may be; in `schema/alter` it is the user's own clauses, written back.
+const SQL_FOLDERS: [&str; 3] = ["src/sql/", "src/mysql/", "src/schema/alter/"];
 
 /// How statements begin.
 const VERBS: [&str; 16] = [

@@ -1,7 +1,7 @@
 //! What every file keeps: a module doc, a bearable length, the project's names, nothing unfinished,
 //! and no words that tie the tree to one machine.
 
-use super::source::{code_of, files, is_word, occurrences, root_files, sources};
+use super::source::{code_of, files, is_word, occurrences, root_files, sources, unit_tests};
 use super::{Rule, Violations};
 
 /// The rules of this file.
@@ -90,7 +90,7 @@ fn lint_exceptions_state_their_reason() -> Violations {
 
 fn tests_wait_for_facts() -> Violations {
     let in_tests = |(path, text): (String, String)| {
-        let unit = text.find("#[cfg(test)]\nmod ").unwrap_or(text.len());
+        let unit = unit_tests(&text);
         let whole = path.starts_with("tests/") || path.ends_with("tests.rs");
         let tests = code_of(if whole { &text } else { &text[unit..] });
         let sleeps = occurrences(&tests, "sleep(").any(|at| is_word(&tests, at, "sleep".len()));

@@ -69,9 +69,34 @@ pub fn root_files() -> Vec<(String, String)> {
 /// The Rust files of `src` that are no unit tests.
 pub fn sources() -> Vec<Source> {
     let found = files(&["src"]).into_iter().filter(|(path, _)| path.ends_with(".rs"));
-    let found = found.filter(|(path, _)| !path.ends_with("tests.rs"));
+    let found: Vec<_> = found.collect();
+    let tests = test_modules(&found);
+    let found = found.into_iter().filter(|(path, _)| !tests.contains(path));
     let found: Vec<_> = found.map(|(path, text)| parse(path, &text)).collect();
     assert!(found.len() > 50, "only {} files found below src", found.len());
+    found
+}
+
+/// Where the unit tests begin that stand in the file itself; its end when there are none.
+pub fn unit_tests(text: &str) -> usize {
+    let inline = |at: &usize| text[*at..].lines().nth(1).is_some_and(|line| line.ends_with('{'));
+    occurrences(text, "#[cfg(test)]\nmod ").find(inline).unwrap_or(text.len())
+}
+
+/// The files that are unit tests: modules that other files declare for tests alone.
+fn test_modules(all: &[(String, String)]) -> Vec<String> {
+    let mut found = Vec::new();
+    for (path, text) in all {
+        for at in occurrences(text, "#[cfg(test)]\nmod ").map(|at| at + "#[cfg(test)]\nmod ".len())
+        {
+            let Some(name) = text[at..].lines().next().and_then(|line| line.strip_suffix(';'))
+            else {
+                continue;
+            };
+            let folder = path.trim_end_matches("mod.rs").trim_end_matches(".rs");
+            found.push(format!("{}/{name}.rs", folder.trim_end_matches('/')));
+        }
+    }
     found
 }
 
@@ -92,8 +117,7 @@ fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
 }
 
 fn parse(path: String, text: &str) -> Source {
-    let production = text.split("#[cfg(test)]\nmod ").next().unwrap_or(text);
-    let (code, strings) = split(production);
+    let (code, strings) = split(&text[..unit_tests(text)]);
     let inner = path.trim_start_matches("src/").trim_end_matches(".rs");
     let names = inner.split('/').filter(|name| !["mod", "lib", "main"].contains(name));
     let module = names.map(str::to_owned).collect();

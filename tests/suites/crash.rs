@@ -11,6 +11,7 @@ use crate::support::registers::TABLE;
 use crate::support::scene::{RUN, Scene, Shape, expect_code};
 use crate::support::server::Flavour;
 use crate::support::settings::runs;
+use crate::support::wait::let_time_pass;
 
 /// How the point is reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -273,7 +274,7 @@ async fn slow_verify(scene: Scene, point: &str) -> Result<()> {
     let run = scene.run(Some(&format!("verify.range=stop;{point}")))?;
     run.wait_until_stopped(RUN).await?;
     // The time between two notes has to pass while the process stands still.
-    tokio::time::sleep(SAVE_EVERY).await;
+    let_time_pass(SAVE_EVERY).await;
     run.signal("CONT")?;
     let ended = run.wait(RUN).await?;
     ensure!(ended.signal == Some(9), "{point} did not fire\n{}", ended.words());

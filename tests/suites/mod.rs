@@ -1,7 +1,7 @@
 //! Which tests there are. In: nothing; out: one trial per test, none of them ever skipped.
 
 mod cases;
-mod crash;
+pub(crate) mod crash;
 mod files;
 mod frame;
 mod hostile;

@@ -93,11 +93,6 @@ impl Ghostship {
         Ok(())
     }
 
-    /// Its process id.
-    pub(crate) fn pid(&self) -> u32 {
-        self.pid
-    }
-
     /// Waits for the end.
     pub(crate) async fn wait(mut self, deadline: Duration) -> Result<Ended> {
         let end = Instant::now() + deadline;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use serde_json::{Value, json};
+use serde_json::json;
 use tempfile::TempDir;
 
 use super::client::literal;
@@ -151,21 +151,6 @@ impl Scene {
         leftovers::expect_no_session(&self.database).await?;
         self.database.remove().await
     }
-
-    /// Where a control table stands, `None` when there is none: each row's kind, id and epoch.
-    pub(crate) async fn control_rows(&self) -> Result<Option<Vec<(String, u64, u64)>>> {
-        let mut client = self.database.connect().await?;
-        let query = format!("SELECT kind, id, epoch FROM {TABLE}_ghc");
-        let rows = match client.rows(&query).await {
-            Ok(rows) => rows,
-            Err(_) if !self.helpers().await?.contains(&format!("{TABLE}_ghc")) => return Ok(None),
-            Err(error) => return Err(error),
-        };
-        client.close().await?;
-        let number = |row, column| super::client::text(row, column).parse::<u64>();
-        let row = |row| Ok((super::client::text(row, 0), number(row, 1)?, number(row, 2)?));
-        Ok(Some(rows.iter().map(row).collect::<Result<_>>()?))
-    }
 }
 
 /// InnoDB's id of a table; absent when there is no such table.
@@ -185,9 +170,4 @@ pub(crate) fn expect_code(ended: &Ended, code: i32) -> Result<()> {
         return Ok(());
     }
     bail!("the exit code is not {code}\n{}", ended.words())
-}
-
-/// The last JSON line of a run, which tells how it ended.
-pub(crate) fn last_line(ended: &Ended) -> Value {
-    ended.lines.last().cloned().unwrap_or_default()
 }

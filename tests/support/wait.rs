@@ -25,3 +25,8 @@ pub(crate) async fn wait_for<T, S: Debug>(
         }
     }
 }
+
+/// For what depends on the clock alone, while the process under test stands still.
+pub(crate) async fn let_time_pass(duration: Duration) {
+    tokio::time::sleep(duration).await;
+}
