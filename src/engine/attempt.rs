@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::context::{Context, Start, Store};
+use super::control::Worker;
 use super::error::Doing;
 use super::gate::Gate;
 use super::intent::{Command, Intent};
@@ -36,6 +37,7 @@ pub(super) async fn run(
     intent: &watch::Receiver<Intent>,
     meter: &Meter,
     stop: &CancellationToken,
+    worker: &mut Worker,
 ) -> Result<Outcome> {
     if let Some(outcome) = ended_before_start(intent, stop) {
         return Ok(outcome);
@@ -43,7 +45,7 @@ pub(super) async fn run(
     let mut session = request.connect.connect(Role::Control).await.doing("reach the server")?;
     let mut request = request.clone();
     request.connect.expect_server = Some(session.server_identity().to_owned());
-    let prepared = match resume::look(&mut session, &request).await? {
+    let prepared = match resume::look(&mut session, &request, worker).await? {
         Found::Finished { finished_at } => return Ok(Outcome::AlreadyApplied { finished_at }),
         Found::Swapped(unfinished) => {
             meter.enter(PhaseKind::CleanUp);
@@ -54,6 +56,8 @@ pub(super) async fn run(
         }
         Found::Running(unfinished) => resume::rebuild(&mut session, unfinished).await?,
         Found::Nothing if command(intent) == Command::Abort => return Ok(Outcome::Aborted),
+        // Somebody else aborted it meanwhile.
+        Found::Nothing if worker.has_copied => return Err(Error::Superseded),
         Found::Nothing => {
             meter.enter(PhaseKind::Preflight);
             let (inspected, alter) = preflight::pass(&mut session, &request).await?;
@@ -62,12 +66,13 @@ pub(super) async fn run(
             }
             meter.enter(PhaseKind::Prepare);
             let wishes = intent.borrow().clone();
-            match prepare::run(&mut session, &request, (inspected, alter), &wishes).await? {
+            match prepare::run(&mut session, &request, (inspected, alter), &wishes, worker).await? {
                 prepare::Road::Instant(done) => return instant::report(*done, meter),
                 prepare::Road::Copy(prepared) => *prepared,
             }
         }
     };
+    worker.has_copied = true;
     copy(session, prepared, (intent, meter, stop)).await
 }
 
@@ -192,7 +197,11 @@ async fn drive_until_told(
         (false, Command::Panic) => Duration::ZERO,
         (false, _) => WIND_DOWN,
     };
-    let result = tokio::time::timeout(limit, &mut driving).await;
+    let mut result = tokio::time::timeout(limit, &mut driving).await;
+    if result.is_err() && context.swap_sent.load(Ordering::Acquire) {
+        // It was sent in the last moment: only the tables tell what became of it.
+        result = tokio::time::timeout(WIND_DOWN * 10, &mut driving).await;
+    }
     ending.cancel();
     match result {
         Ok(Ok(())) => Ok(End::Swapped),
