@@ -55,9 +55,10 @@ pub(super) async fn run(
             return abort::drop_helpers(session, unfinished).await;
         }
         Found::Running(unfinished) => resume::rebuild(&mut session, unfinished).await?,
-        Found::Nothing if command(intent) == Command::Abort => return Ok(Outcome::Aborted),
-        // Somebody else aborted it meanwhile.
-        Found::Nothing if worker.has_copied => return Err(Error::Superseded),
+        Found::Nothing | Found::Gone if command(intent) == Command::Abort => {
+            return Ok(Outcome::Aborted);
+        }
+        Found::Gone => return Err(Error::Superseded),
         Found::Nothing => {
             meter.enter(PhaseKind::Preflight);
             let (inspected, alter) = preflight::pass(&mut session, &request).await?;
@@ -72,7 +73,6 @@ pub(super) async fn run(
             }
         }
     };
-    worker.has_copied = true;
     copy(session, prepared, (intent, meter, stop)).await
 }
 
@@ -273,9 +273,10 @@ async fn finish(context: Arc<Context>, end: Result<End>, meter: &Meter) -> Resul
         Ok(End::Told(Command::Leave | Command::Run | Command::Pause)) => return Ok(Outcome::Left),
         Err(error) => return Err(error),
     };
-    let mut session =
-        context.plan.request.connect.connect(Role::Control).await.doing("reach the server")?;
-    let stored = control::load_state(&mut session, &context.plan.tables.control).await?;
+    let mut session = context.open(Role::Control).await?;
+    let control = &context.plan.tables.control;
+    control::check_fence(&mut session, control, context.epoch).await?;
+    let stored = control::load_state(&mut session, control).await?;
     let state = stored.unwrap_or(context.state().await);
     let unfinished = resume::unfinished(&context.plan.request, state, context.epoch);
     if swapped {

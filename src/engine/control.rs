@@ -37,13 +37,13 @@ struct Fence {
     worker: String,
 }
 
-/// The process as the fence names it. A process that has copied under the fence and finds another one
-/// named there was taken over from: it ends instead of taking the fence back.
+/// The process as the fence names it. A process that held the fence and finds another one named there
+/// was taken over from: it ends instead of taking the fence back.
 #[derive(Debug)]
 pub struct Worker {
     name: String,
-    /// Whether an attempt of this process came as far as the copy.
-    pub has_copied: bool,
+    /// Whether an attempt of this process reached for the fence of the migration that is under way.
+    pub has_held: bool,
 }
 
 impl Worker {
@@ -51,7 +51,7 @@ impl Worker {
     pub fn new() -> Self {
         let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let name = format!("{}-{}", std::process::id(), since.as_nanos());
-        Self { name, has_copied: false }
+        Self { name, has_held: false }
     }
 
     /// # Errors
@@ -59,9 +59,8 @@ impl Worker {
     /// [`Error::Superseded`] when the fence names another process although this one held it.
     fn check(&self, fence: Option<&Fence>) -> Result<()> {
         match fence {
-            Some(fence) if fence.worker == self.name => Ok(()),
-            _ if self.has_copied => Err(Error::Superseded),
-            _ => Ok(()),
+            Some(fence) if self.has_held && fence.worker != self.name => Err(Error::Superseded),
+            Some(_) | None => Ok(()),
         }
     }
 }
@@ -177,7 +176,7 @@ pub async fn open_session(plan: &Plan, epoch: u64, role: Role) -> Result<Session
     let id = session.connection_id();
     let record = text::put(&plan.tables.control, Kind::Session, id, epoch, "{}");
     hit("session.before");
-    session.execute(&record, SHORT).await.doing("record a session")?;
+    session.execute(&record, SHORT).await.doing("record a session").map_err(gone)?;
     hit("session.after");
     Ok(session)
 }
@@ -226,8 +225,17 @@ pub async fn check_fence(session: &mut Session, control: &TableName, epoch: u64)
     let row = session
         .query_optional(&text::share_fence(control, epoch), SHORT)
         .await
-        .doing("check the fence")?;
+        .doing("check the fence")
+        .map_err(gone)?;
     row.map(drop).ok_or(Error::Superseded)
+}
+
+/// Only a successor that has finished drops the control table of a worker that is still there.
+fn gone(error: Error) -> Error {
+    match &error {
+        Error::Query { source, .. } if source.class() == ErrorClass::Missing => Error::Superseded,
+        _ => error,
+    }
 }
 
 /// Writes one row under the fence.

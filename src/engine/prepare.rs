@@ -65,7 +65,7 @@ pub async fn run(
     request: &Request,
     (inspected, alter): (Inspected, Alter),
     wishes: &Intent,
-    worker: &Worker,
+    worker: &mut Worker,
 ) -> Result<Road> {
     let request = Request { table: inspected.source.name.clone(), ..request.clone() };
     let tables = inspected.tables();
@@ -73,6 +73,8 @@ pub async fn run(
     hit("prepare.control.before");
     session.execute(&create, DDL_LIMIT).await.doing("create the control table")?;
     hit("prepare.control.after");
+    // Whoever has taken the fence of this new table was quicker.
+    worker.has_held = true;
     let epoch = control::take_over(session, &tables.control, worker).await?;
     let made = make(session, &request, (&inspected, &alter), (&tables, epoch, wishes)).await;
     if matches!(made, Err(Error::Refused { .. } | Error::Blocked { .. })) {

@@ -30,6 +30,8 @@ const CUT_OVER_LIMIT: Duration = Duration::from_secs(30);
 pub enum Found {
     /// No trace of this migration.
     Nothing,
+    /// It was under way in this process, and another one has aborted it.
+    Gone,
     /// The ledger has it.
     Finished {
         /// When it finished (UTC).
@@ -58,16 +60,18 @@ pub struct Unfinished {
 /// # Errors
 ///
 /// A refusal when another migration of the table is under way or the tables are not the known ones.
-pub async fn look(session: &mut Session, request: &Request, worker: &Worker) -> Result<Found> {
+pub async fn look(session: &mut Session, request: &Request, worker: &mut Worker) -> Result<Found> {
     let digest = digest(request)?;
     let source = real_name(session, &request.table).await?;
     let names = HelperNames::of(&source.table, &[]);
     let control = TableName::new(&source.database, &names.control);
     if !is_ours(session, &control).await? {
-        return finished(session, request, &source, &digest).await;
+        let found = finished(session, request, &source, &digest).await?;
+        let is_gone = worker.has_held && matches!(found, Found::Nothing);
+        return Ok(if is_gone { Found::Gone } else { found });
     }
     let Some(state) = stored_state(session, &control).await? else {
-        return match worker.has_copied {
+        return match worker.has_held {
             true => Err(Error::Superseded),
             false => forget_beginning(session, &control).await,
         };
@@ -76,9 +80,13 @@ pub async fn look(session: &mut Session, request: &Request, worker: &Worker) -> 
         return Err(Error::Refused { refusals: vec![under_way(&source, &state)] });
     }
     let epoch = control::take_over(session, &control, worker).await?;
+    worker.has_held = true;
     let state = control::load_state(session, &control).await?.unwrap_or(state);
     let request = Request { table: source, ..request.clone() };
-    continue_from(session, unfinished(&request, state, epoch)).await
+    let found = continue_from(session, unfinished(&request, state, epoch)).await?;
+    // An interrupted preparation was dropped, and the fence with it.
+    worker.has_held = !matches!(found, Found::Nothing);
+    Ok(found)
 }
 
 /// Puts together what clean-up and abort need.
