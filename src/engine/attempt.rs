@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::context::{Context, Start, Store};
+use super::control::Worker;
 use super::error::Doing;
 use super::gate::Gate;
 use super::intent::{Command, Intent};
@@ -36,6 +37,7 @@ pub(super) async fn run(
     intent: &watch::Receiver<Intent>,
     meter: &Meter,
     stop: &CancellationToken,
+    worker: &mut Worker,
 ) -> Result<Outcome> {
     if let Some(outcome) = ended_before_start(intent, stop) {
         return Ok(outcome);
@@ -43,7 +45,7 @@ pub(super) async fn run(
     let mut session = request.connect.connect(Role::Control).await.doing("reach the server")?;
     let mut request = request.clone();
     request.connect.expect_server = Some(session.server_identity().to_owned());
-    let prepared = match resume::look(&mut session, &request).await? {
+    let prepared = match resume::look(&mut session, &request, worker).await? {
         Found::Finished { finished_at } => return Ok(Outcome::AlreadyApplied { finished_at }),
         Found::Swapped(unfinished) => {
             meter.enter(PhaseKind::CleanUp);
@@ -53,7 +55,10 @@ pub(super) async fn run(
             return abort::drop_helpers(session, unfinished).await;
         }
         Found::Running(unfinished) => resume::rebuild(&mut session, unfinished).await?,
-        Found::Nothing if command(intent) == Command::Abort => return Ok(Outcome::Aborted),
+        Found::Nothing | Found::Gone if command(intent) == Command::Abort => {
+            return Ok(Outcome::Aborted);
+        }
+        Found::Gone => return Err(Error::Superseded),
         Found::Nothing => {
             meter.enter(PhaseKind::Preflight);
             let (inspected, alter) = preflight::pass(&mut session, &request).await?;
@@ -62,7 +67,7 @@ pub(super) async fn run(
             }
             meter.enter(PhaseKind::Prepare);
             let wishes = intent.borrow().clone();
-            match prepare::run(&mut session, &request, (inspected, alter), &wishes).await? {
+            match prepare::run(&mut session, &request, (inspected, alter), &wishes, worker).await? {
                 prepare::Road::Instant(done) => return instant::report(*done, meter),
                 prepare::Road::Copy(prepared) => *prepared,
             }
@@ -192,7 +197,11 @@ async fn drive_until_told(
         (false, Command::Panic) => Duration::ZERO,
         (false, _) => WIND_DOWN,
     };
-    let result = tokio::time::timeout(limit, &mut driving).await;
+    let mut result = tokio::time::timeout(limit, &mut driving).await;
+    if result.is_err() && context.swap_sent.load(Ordering::Acquire) {
+        // It was sent in the last moment: only the tables tell what became of it.
+        result = tokio::time::timeout(WIND_DOWN * 10, &mut driving).await;
+    }
     ending.cancel();
     match result {
         Ok(Ok(())) => Ok(End::Swapped),
@@ -264,9 +273,10 @@ async fn finish(context: Arc<Context>, end: Result<End>, meter: &Meter) -> Resul
         Ok(End::Told(Command::Leave | Command::Run | Command::Pause)) => return Ok(Outcome::Left),
         Err(error) => return Err(error),
     };
-    let mut session =
-        context.plan.request.connect.connect(Role::Control).await.doing("reach the server")?;
-    let stored = control::load_state(&mut session, &context.plan.tables.control).await?;
+    let mut session = context.open(Role::Control).await?;
+    let control = &context.plan.tables.control;
+    control::check_fence(&mut session, control, context.epoch).await?;
+    let stored = control::load_state(&mut session, control).await?;
     let state = stored.unwrap_or(context.state().await);
     let unfinished = resume::unfinished(&context.plan.request, state, context.epoch);
     if swapped {

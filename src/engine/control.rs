@@ -3,7 +3,7 @@
 //! Every write transaction share-locks the fence row of its own epoch first. A successor bumps the
 //! epoch under an exclusive lock, so a worker that was frozen writes nothing more when it wakes.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
@@ -34,6 +34,35 @@ pub const HEARTBEAT_POSITION: u64 = 1000;
 #[derive(Debug, Serialize, Deserialize)]
 struct Fence {
     attempt: u64,
+    worker: String,
+}
+
+/// The process as the fence names it. A process that held the fence and finds another one named there
+/// was taken over from: it ends instead of taking the fence back.
+#[derive(Debug)]
+pub struct Worker {
+    name: String,
+    /// Whether an attempt of this process reached for the fence of the migration that is under way.
+    pub has_held: bool,
+}
+
+impl Worker {
+    /// This process, told apart from every other by its id and the time.
+    pub fn new() -> Self {
+        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let name = format!("{}-{}", std::process::id(), since.as_nanos());
+        Self { name, has_held: false }
+    }
+
+    /// # Errors
+    ///
+    /// [`Error::Superseded`] when the fence names another process although this one held it.
+    fn check(&self, fence: Option<&Fence>) -> Result<()> {
+        match fence {
+            Some(fence) if self.has_held && fence.worker != self.name => Err(Error::Superseded),
+            Some(_) | None => Ok(()),
+        }
+    }
 }
 
 /// The payload of a finished range.
@@ -49,12 +78,13 @@ struct StoredRange {
 ///
 /// # Errors
 ///
-/// When a predecessor's sessions cannot be ended in a minute.
-pub async fn take_over(session: &mut Session, control: &TableName) -> Result<u64> {
+/// When a predecessor's sessions cannot be ended in a minute; [`Error::Superseded`] when this very
+/// process is the predecessor of another one.
+pub async fn take_over(session: &mut Session, control: &TableName, worker: &Worker) -> Result<u64> {
     let deadline = Deadline::after(TAKE_OVER_LIMIT);
     loop {
         hit("fence.bump.before");
-        match bump(session, control).await {
+        match bump(session, control, worker).await {
             Ok(epoch) => {
                 hit("fence.bump.after");
                 end_older_sessions(session, control, epoch).await?;
@@ -71,7 +101,7 @@ pub async fn take_over(session: &mut Session, control: &TableName) -> Result<u64
     }
 }
 
-async fn bump(session: &mut Session, control: &TableName) -> Result<u64> {
+async fn bump(session: &mut Session, control: &TableName, worker: &Worker) -> Result<u64> {
     session.begin(SHORT).await.doing("open a transaction")?;
     let rows = session
         .query_rows(&text::select_fence_for_update(control), SHORT)
@@ -79,15 +109,17 @@ async fn bump(session: &mut Session, control: &TableName) -> Result<u64> {
         .doing("lock the fence")?;
     let old = rows.last();
     let epoch = old.and_then(|row| row.u64(0)).unwrap_or(0) + 1;
-    let attempt = old
+    let held = old
         .and_then(|row| row.string(2))
-        .and_then(|payload| serde_json::from_str::<Fence>(&payload).ok())
-        .map_or(1, |fence| fence.attempt + 1);
+        .and_then(|payload| serde_json::from_str::<Fence>(&payload).ok());
+    worker.check(held.as_ref())?;
+    let attempt = held.map_or(1, |fence| fence.attempt + 1);
     session
         .execute(&text::delete_kind(control, Kind::Fence), SHORT)
         .await
         .doing("move the fence")?;
-    let fence = text::put(control, Kind::Fence, epoch, epoch, &json(&Fence { attempt }));
+    let fence = Fence { attempt, worker: worker.name.clone() };
+    let fence = text::put(control, Kind::Fence, epoch, epoch, &json(&fence));
     session.execute(&fence, SHORT).await.doing("move the fence")?;
     let own = text::put(control, Kind::Session, session.connection_id(), epoch, "{}");
     session.execute(&own, SHORT).await.doing("record a session")?;
@@ -144,7 +176,7 @@ pub async fn open_session(plan: &Plan, epoch: u64, role: Role) -> Result<Session
     let id = session.connection_id();
     let record = text::put(&plan.tables.control, Kind::Session, id, epoch, "{}");
     hit("session.before");
-    session.execute(&record, SHORT).await.doing("record a session")?;
+    session.execute(&record, SHORT).await.doing("record a session").map_err(gone)?;
     hit("session.after");
     Ok(session)
 }
@@ -193,8 +225,17 @@ pub async fn check_fence(session: &mut Session, control: &TableName, epoch: u64)
     let row = session
         .query_optional(&text::share_fence(control, epoch), SHORT)
         .await
-        .doing("check the fence")?;
+        .doing("check the fence")
+        .map_err(gone)?;
     row.map(drop).ok_or(Error::Superseded)
+}
+
+/// Only a successor that has finished drops the control table of a worker that is still there.
+fn gone(error: Error) -> Error {
+    match &error {
+        Error::Query { source, .. } if source.class() == ErrorClass::Missing => Error::Superseded,
+        _ => error,
+    }
 }
 
 /// Writes one row under the fence.

@@ -44,6 +44,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use self::control::Worker;
 pub use self::error::Error;
 pub use self::failure::Failure;
 use self::failure::{Disposition, disposition};
@@ -73,10 +74,11 @@ pub async fn run(
     stop: CancellationToken,
 ) -> std::result::Result<Outcome, Failure> {
     let meter = Meter::new(progress);
+    let mut worker = Worker::new();
     let mut pause = BACK_OFF.0;
     loop {
         let began = tokio::time::Instant::now();
-        let error = match attempt::run(&request, &intent, &meter, &stop).await {
+        let error = match attempt::run(&request, &intent, &meter, &stop, &mut worker).await {
             Ok(outcome) => return Ok(outcome),
             Err(error) => error,
         };

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::backlog::KeyOrder;
 use super::backlog::claims::Claims;
 use super::context::{Context, Deadline};
-use super::control::{self, SHORT};
+use super::control::{self, SHORT, Worker};
 use super::error::Doing;
 use super::intent::Intent;
 use super::phase::PhaseKind;
@@ -65,6 +65,7 @@ pub async fn run(
     request: &Request,
     (inspected, alter): (Inspected, Alter),
     wishes: &Intent,
+    worker: &mut Worker,
 ) -> Result<Road> {
     let request = Request { table: inspected.source.name.clone(), ..request.clone() };
     let tables = inspected.tables();
@@ -72,7 +73,9 @@ pub async fn run(
     hit("prepare.control.before");
     session.execute(&create, DDL_LIMIT).await.doing("create the control table")?;
     hit("prepare.control.after");
-    let epoch = control::take_over(session, &tables.control).await?;
+    // Whoever has taken the fence of this new table was quicker.
+    worker.has_held = true;
+    let epoch = control::take_over(session, &tables.control, worker).await?;
     let made = make(session, &request, (&inspected, &alter), (&tables, epoch, wishes)).await;
     if matches!(made, Err(Error::Refused { .. } | Error::Blocked { .. })) {
         drop_helpers(session, &tables).await?;

@@ -1,7 +1,10 @@
 //! What an attempt finds: nothing, a finished migration, one that is under way, or one that has swapped
 //! and was not cleaned up. Decided by the control table, the ledger and table ids.
 
-use super::control;
+use std::time::Duration;
+
+use super::context::Deadline;
+use super::control::{self, Worker};
 use super::cut_over::confirm;
 use super::error::Doing;
 use super::phase::PhaseKind;
@@ -11,6 +14,7 @@ use super::prepare::{self, Prepared};
 use super::reason::{Reason, Refusal};
 use super::request::Request;
 use super::{Error, Result, instant, old_table};
+use crate::mysql::error::ErrorClass;
 use crate::mysql::inspect;
 use crate::mysql::server;
 use crate::mysql::session::Session;
@@ -19,10 +23,15 @@ use crate::schema::definition;
 use crate::schema::naming::HelperNames;
 use crate::schema::table::{Table, TableName};
 
+/// Longer than any worker holds the control table's lock, frozen or not.
+const CUT_OVER_LIMIT: Duration = Duration::from_secs(30);
+
 /// What is there.
 pub enum Found {
     /// No trace of this migration.
     Nothing,
+    /// It was under way in this process, and another one has aborted it.
+    Gone,
     /// The ledger has it.
     Finished {
         /// When it finished (UTC).
@@ -51,24 +60,33 @@ pub struct Unfinished {
 /// # Errors
 ///
 /// A refusal when another migration of the table is under way or the tables are not the known ones.
-pub async fn look(session: &mut Session, request: &Request) -> Result<Found> {
+pub async fn look(session: &mut Session, request: &Request, worker: &mut Worker) -> Result<Found> {
     let digest = digest(request)?;
     let source = real_name(session, &request.table).await?;
     let names = HelperNames::of(&source.table, &[]);
     let control = TableName::new(&source.database, &names.control);
     if !is_ours(session, &control).await? {
-        return finished(session, request, &source, &digest).await;
+        let found = finished(session, request, &source, &digest).await?;
+        let is_gone = worker.has_held && matches!(found, Found::Nothing);
+        return Ok(if is_gone { Found::Gone } else { found });
     }
-    let Some(state) = control::load_state(session, &control).await? else {
-        return forget_beginning(session, &control).await;
+    let Some(state) = stored_state(session, &control).await? else {
+        return match worker.has_held {
+            true => Err(Error::Superseded),
+            false => forget_beginning(session, &control).await,
+        };
     };
     if state.digest != digest || state.migration != request.migration_name {
         return Err(Error::Refused { refusals: vec![under_way(&source, &state)] });
     }
-    let epoch = control::take_over(session, &control).await?;
+    let epoch = control::take_over(session, &control, worker).await?;
+    worker.has_held = true;
     let state = control::load_state(session, &control).await?.unwrap_or(state);
     let request = Request { table: source, ..request.clone() };
-    continue_from(session, unfinished(&request, state, epoch)).await
+    let found = continue_from(session, unfinished(&request, state, epoch)).await?;
+    // An interrupted preparation was dropped, and the fence with it.
+    worker.has_held = !matches!(found, Found::Nothing);
+    Ok(found)
 }
 
 /// Puts together what clean-up and abort need.
@@ -128,6 +146,19 @@ fn under_way(source: &TableName, state: &StoredState) -> Refusal {
             state.migration, state.phase
         ),
         remedy: "let it finish, or run its manifest with `abort: true`, and try again".to_owned(),
+    }
+}
+
+/// Reads the stored state. A worker that cuts over, or was frozen while it did, holds the control
+/// table's lock; the server frees it when that worker stays silent.
+async fn stored_state(session: &mut Session, control: &TableName) -> Result<Option<StoredState>> {
+    let deadline = Deadline::after(CUT_OVER_LIMIT);
+    loop {
+        match control::load_state(session, control).await {
+            Err(Error::Query { source, .. })
+                if source.class() == ErrorClass::Retryable && !deadline.is_over() => {}
+            result => return result,
+        }
     }
 }
 

@@ -54,7 +54,15 @@ fn of_case(path: &Path) -> Vec<Trial> {
 }
 
 async fn run(case: Arc<Case>, flavour: Flavour) -> Result<()> {
-    let server = Server::shared(flavour)?;
+    if case.setting("private") != Some("true") {
+        return run_on(&case, Server::shared(flavour)?).await;
+    }
+    // What the case's writers do, others on the same server would feel.
+    let private = Server::private(&format!("{}-case", flavour.as_str()), flavour.options())?;
+    run_on(&case, private.server()).await
+}
+
+async fn run_on(case: &Arc<Case>, server: &Server) -> Result<()> {
     let database = Database::create(server, &case.name).await?;
     let mut client = database.connect().await?;
     case.lay_out(&mut client).await?;
@@ -62,11 +70,11 @@ async fn run(case: Arc<Case>, flavour: Flavour) -> Result<()> {
     let directory = tempfile::tempdir()?;
     let mut manifest =
         Manifest::write(directory.path(), server, &database, (&case.table, &case.alter))?;
-    apply_settings(&mut manifest, &case)?;
+    apply_settings(&mut manifest, case)?;
     let ended = match &case.expect {
-        Expect::Completed => completed(&case, &database, &mut manifest).await,
+        Expect::Completed => completed(case, &database, &mut manifest).await,
         Expect::Refused { reason, message } => {
-            refused(&case, &database, &mut manifest, (reason, message)).await
+            refused(case, &database, &mut manifest, (reason, message)).await
         }
     };
     // A failed test leaves its database behind to be looked at; the next run replaces it.

@@ -11,7 +11,7 @@ use super::server::Flavour;
 use super::settings::Settings;
 use super::statements;
 
-const KNOWN: [&str; 14] = [
+const KNOWN: [&str; 15] = [
     "refused",
     "message",
     "servers",
@@ -26,6 +26,7 @@ const KNOWN: [&str; 14] = [
     "allowed_databases",
     "after_start",
     "pace_ms",
+    "private",
 ];
 
 /// One case as its directory describes it.

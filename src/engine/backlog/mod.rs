@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use self::claims::{ChunkId, Claims, Location};
 use self::lane::Lane;
-use self::pending::{Pending, Seq};
+use self::pending::{Mark, Pending, Seq};
 use crate::failpoint::{Guard, is_removed};
 use crate::schema::key::Key;
 
@@ -79,7 +79,7 @@ pub struct Backlog<M> {
     watched: BTreeMap<Key, bool>,
 }
 
-impl<M: Clone> Backlog<M> {
+impl<M: Mark> Backlog<M> {
     /// An empty backlog over ranges that earlier attempts finished.
     ///
     /// More than one lane needs keys whose bytes identify them and a shadow table without further
@@ -389,7 +389,7 @@ impl<M: Clone> Backlog<M> {
 }
 
 /// Inserts a key with the oldest transaction that asked for it; counts it there.
-fn insert_lowest<M: Clone>(
+fn insert_lowest<M: Mark>(
     keys: &mut BTreeMap<Key, Seq>,
     key: Key,
     seq: Seq,

@@ -5,11 +5,12 @@ use std::collections::HashMap;
 
 use thiserror::Error;
 
+use crate::engine::backlog::pending::Mark;
 use crate::mysql::binlog::{
     BinlogEvent, KeyReader, Layout, RowImageError, RowReader, Rows, Slot, Slots, StreamError,
     TableMap,
 };
-use crate::mysql::position::{Coordinates, Gtid, Position};
+use crate::mysql::position::{Coordinates, Gtid, GtidSet, Position};
 use crate::schema::key::{Key, MigrationKey};
 use crate::schema::statement::{Statement, XaVerb, classify};
 use crate::schema::table::TableName;
@@ -42,8 +43,9 @@ pub struct Watched {
 pub struct EndMark {
     /// The place behind the group.
     pub coordinates: Coordinates,
-    /// Its identity; `None` when the server works without GTIDs.
-    pub gtid: Option<Gtid>,
+    /// Its identity, and those of groups right before it that it stands for; empty when the server
+    /// works without GTIDs.
+    pub gtids: GtidSet,
 }
 
 /// What the engine needs to know.
@@ -176,9 +178,16 @@ impl EndMark {
     /// Moves a position behind this group.
     pub fn pass(&self, position: &mut Position) {
         position.coordinates.clone_from(&self.coordinates);
-        if let Some(gtid) = &self.gtid {
-            position.gtids.get_or_insert_default().insert(gtid);
+        if !self.gtids.is_empty() {
+            position.gtids.get_or_insert_default().union(&self.gtids);
         }
+    }
+}
+
+impl Mark for EndMark {
+    fn absorb(&mut self, later: Self) {
+        self.coordinates = later.coordinates;
+        self.gtids.union(&later.gtids);
     }
 }
 
@@ -320,7 +329,11 @@ impl Transactions {
             State::Idle => None,
             State::Announced(gtid) | State::Open { gtid, .. } => gtid,
         };
-        EndMark { coordinates, gtid }
+        let mut gtids = GtidSet::default();
+        if let Some(gtid) = &gtid {
+            gtids.insert(gtid);
+        }
+        EndMark { coordinates, gtids }
     }
 
     /// Own statements are recognised before; everything else that may change a watched table is the

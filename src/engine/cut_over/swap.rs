@@ -157,14 +157,25 @@ async fn lock(
     match locked {
         Ok(_) => Ok(()),
         Err(error) if matches!(error.class(), ErrorClass::Retryable | ErrorClass::Interrupted) => {
-            let blockers =
-                locks::blockers(side, &tables.source).await.doing("find who uses the table")?;
-            let who = blockers.iter().find(|blocker| blocker.connection_id != id);
-            let who = who.map_or_else(|| "an unknown session".to_owned(), ToString::to_string);
+            let who = holder(context, side, id).await?;
             Err(Failed::NotYet(format!("the table could not be locked in time because of {who}")))
         }
         Err(source) => Err(Error::Query { doing: "lock the tables", source }.into()),
     }
+}
+
+/// Who has one of the tables, in words: a reader of the shadow table blocks as one of the source does.
+async fn holder(context: &Context, side: &mut Session, own: u64) -> Result<String> {
+    let tables = &context.plan.tables;
+    for table in [&tables.source, &tables.shadow, &tables.control] {
+        let found = locks::blockers(side, table).await.doing("find who uses the table")?;
+        let holds =
+            |blocker: &&locks::Blocker| blocker.connection_id != own && blocker.state == "GRANTED";
+        if let Some(blocker) = found.iter().find(holds) {
+            return Ok(format!("{blocker} on {table}"));
+        }
+    }
+    Ok("a session that is gone by now".to_owned())
 }
 
 async fn check_fence(context: &Context, session: &mut Session) -> Attempt<()> {

@@ -81,7 +81,11 @@ fn keys(ids: &[u64]) -> Change {
 }
 
 fn mark(offset: u64, number: u64) -> EndMark {
-    EndMark { coordinates: place(offset), gtid: if number == 0 { None } else { gtid(number) } }
+    let mut gtids = GtidSet::default();
+    if number > 0 {
+        gtids.insert(&gtid(number).unwrap());
+    }
+    EndMark { coordinates: place(offset), gtids }
 }
 
 fn begin(number: u64) -> Change {
