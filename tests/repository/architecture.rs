@@ -143,7 +143,7 @@ fn crate_paths(source: &Source) -> Vec<String> {
     let mut paths: Vec<String> =
         starts.flat_map(|at| members(&code[at + "crate::".len()..])).collect();
     let climb = "super::".repeat(source.module.len());
-    let starts = occurrences(code, &climb).filter(|&at| is_word(code, at, 0));
+    let starts = occurrences(code, &climb).filter(|&at| is_word(code, at, "super".len()));
     paths.extend(starts.flat_map(|at| members(&code[at + climb.len()..])));
     paths
 }
