@@ -4,6 +4,7 @@ mod cases;
 mod crash;
 mod files;
 mod frame;
+mod hostile;
 
 use std::future::Future;
 use std::time::Duration;
@@ -24,6 +25,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     trials.extend(cases::trials());
     trials.extend(frame::trials());
     trials.extend(crash::trials());
+    trials.extend(hostile::trials());
     trials
 }
 

@@ -64,16 +64,38 @@ impl Ghostship {
 
     /// Waits until a progress line names this phase.
     pub(crate) async fn wait_for(&mut self, phase: &str, deadline: Duration) -> Result<()> {
+        self.wait_for_any(&[phase], deadline).await
+    }
+
+    /// Waits until a progress line names one of these phases.
+    pub(crate) async fn wait_for_any(&mut self, phases: &[&str], deadline: Duration) -> Result<()> {
+        let seen = |line: &Value| {
+            line.get("phase").and_then(Value::as_str).is_some_and(|phase| phases.contains(&phase))
+        };
+        self.wait_for_line(&format!("phase {phases:?}"), deadline, seen).await
+    }
+
+    /// Waits until a line fits.
+    pub(crate) async fn wait_for_line(
+        &mut self,
+        what: &str,
+        deadline: Duration,
+        fits: impl Fn(&Value) -> bool,
+    ) -> Result<()> {
         let end = Instant::now() + deadline;
-        let seen = |line: &Value| line.get("phase").and_then(Value::as_str) == Some(phase);
-        while !self.lines.last().is_some_and(seen) {
+        while !self.lines.last().is_some_and(&fits) {
             if self.ended.is_some() {
-                bail!("ghostship ended before the phase {phase}\n{}", self.words());
+                bail!("ghostship ended before {what}\n{}", self.words());
             }
             let next = timeout_at(end, self.hear()).await;
-            next.map_err(|_| anyhow!("no phase {phase} within {deadline:?}\n{}", self.words()))??;
+            next.map_err(|_| anyhow!("no {what} within {deadline:?}\n{}", self.words()))??;
         }
         Ok(())
+    }
+
+    /// Its process id.
+    pub(crate) fn pid(&self) -> u32 {
+        self.pid
     }
 
     /// Waits for the end.
@@ -166,6 +188,11 @@ impl Drop for Ghostship {
 }
 
 impl Ended {
+    /// The report of a completed run; null when there is none.
+    pub(crate) fn report(&self) -> &Value {
+        self.lines.last().and_then(|line| line.get("report")).unwrap_or(&Value::Null)
+    }
+
     /// Everything it said, for messages and for finding a reason in it.
     pub(crate) fn words(&self) -> String {
         let last = self.lines.last().map(Value::to_string).unwrap_or_default();
