@@ -1,9 +1,11 @@
 //! Preparation: the control table, the fence, the shadow table with the new definition, the first
 //! position. Everything made here is empty, so that an interrupted preparation is simply dropped.
 
+use std::time::Duration;
+
 use super::backlog::KeyOrder;
 use super::backlog::claims::Claims;
-use super::context::Context;
+use super::context::{Context, Deadline};
 use super::control::{self, SHORT};
 use super::error::Doing;
 use super::intent::Intent;
@@ -26,7 +28,12 @@ use crate::sql::checksum::Comparison;
 use crate::sql::ddl;
 
 /// DDL on empty tables, waiting for metadata locks included.
-const DDL_LIMIT: std::time::Duration = std::time::Duration::from_secs(60);
+const DDL_LIMIT: Duration = Duration::from_secs(60);
+/// How long prepared XA transactions may take to end before the copy is refused: those of an
+/// application that works end at once, those that were forgotten never do.
+const XA_PATIENCE: Duration = Duration::from_secs(10);
+const XA_POLL: Duration = Duration::from_millis(50);
+const LIST_XA: &str = "list prepared XA transactions";
 
 /// An attempt that can begin to copy or go on.
 pub struct Prepared {
@@ -237,21 +244,29 @@ async fn start_copy(session: &mut Session, mut plan: Plan, epoch: u64) -> Result
 }
 
 /// The position is taken first and prepared transactions are looked for after it: one that is prepared
-/// later shows its PREPARE in the stream, and one that is found must end before there is a position.
+/// later shows its PREPARE in the stream. Those found may be older; once each of them has ended, the
+/// copy, which begins only then, sees what became of them.
 async fn first_position(session: &mut Session, server: &Server) -> Result<Position> {
     let position = server::read_position(session, server).await.doing("read the position")?;
-    let prepared = locks::prepared_xa(session).await.doing("list prepared XA transactions")?;
-    match prepared.first() {
-        None => Ok(position),
-        Some(xid) => Err(Error::Refused {
-            refusals: vec![Refusal {
-                reason: Reason::XaPending,
-                message: format!("the XA transaction {xid} is prepared and has not ended"),
-                remedy:
-                    "commit or roll it back (XA RECOVER lists it) and run the same command again"
-                        .to_owned(),
-            }],
-        }),
+    let deadline = Deadline::after(XA_PATIENCE);
+    let mut older = locks::prepared_xa(session).await.doing(LIST_XA)?;
+    while let Some(one) = older.first() {
+        if deadline.is_over() {
+            return Err(Error::Refused { refusals: vec![xa_pending(&one.xid)] });
+        }
+        tokio::time::sleep(XA_POLL).await;
+        let prepared = locks::prepared_xa(session).await.doing(LIST_XA)?;
+        older.retain(|one| prepared.contains(one));
+    }
+    Ok(position)
+}
+
+fn xa_pending(xid: &str) -> Refusal {
+    Refusal {
+        reason: Reason::XaPending,
+        message: format!("the XA transaction {xid} is prepared and has not ended"),
+        remedy: "commit or roll it back (XA RECOVER lists it) and run the same command again"
+            .to_owned(),
     }
 }
 
