@@ -96,7 +96,8 @@ impl Transaction {
 }
 
 /// All workloads.
-pub(crate) const ALL: [Workload; 7] = [REGISTERS, BANK, SWAP, CHURN, CHURN_COMPOSITE, CHURN_TEXT, MIXED];
+pub(crate) const ALL: [Workload; 7] =
+    [REGISTERS, BANK, SWAP, CHURN, CHURN_COMPOSITE, CHURN_TEXT, MIXED];
 
 const REGISTERS: Workload = Workload {
     name: "registers",
