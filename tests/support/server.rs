@@ -34,7 +34,8 @@ impl Flavour {
         }
     }
 
-    fn options(self) -> &'static [&'static str] {
+    /// The options of mysqld that make it.
+    pub(crate) fn options(self) -> &'static [&'static str] {
         match self {
             Self::Gtid => &[],
             Self::Plain => &["--gtid-mode=OFF", "--enforce-gtid-consistency=OFF"],
