@@ -4,7 +4,9 @@ mod cases;
 pub(crate) mod crash;
 mod files;
 mod frame;
+mod gate;
 mod hostile;
+mod named_losses;
 
 use std::future::Future;
 use std::time::Duration;
@@ -26,6 +28,8 @@ pub(crate) fn trials() -> Vec<Trial> {
     trials.extend(frame::trials());
     trials.extend(crash::trials());
     trials.extend(hostile::trials());
+    trials.extend(named_losses::trials());
+    trials.extend(gate::trials());
     trials
 }
 

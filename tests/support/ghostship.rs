@@ -93,6 +93,11 @@ impl Ghostship {
         Ok(())
     }
 
+    /// Its process id.
+    pub(crate) fn pid(&self) -> u32 {
+        self.pid
+    }
+
     /// Waits for the end.
     pub(crate) async fn wait(mut self, deadline: Duration) -> Result<Ended> {
         let end = Instant::now() + deadline;
