@@ -167,9 +167,7 @@ async fn obstacle(
             budget / 2
         )));
     }
-    if let Some(xid) =
-        locks::prepared_xa(session).await.doing("list prepared XA transactions")?.first()
-    {
+    if let Some(xid) = context.flow().backlog.prepared_xids().first() {
         return Ok(Some(format!(
             "the prepared XA transaction {xid} to end (XaPending): commit or roll it back"
         )));

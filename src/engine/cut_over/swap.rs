@@ -23,6 +23,8 @@ use crate::sql::cut_over as text;
 
 /// Time that the RENAME itself is expected to need: an attempt that has less left gives up.
 const RENAME_RESERVE: Duration = Duration::from_millis(50);
+/// Keys made equal by one round under the lock: between two rounds the budget is looked at.
+const KEYS_AT_A_TIME: usize = 500;
 
 /// Why an attempt did not swap.
 pub(super) enum Failed {
@@ -81,6 +83,9 @@ async fn settle(
     };
     locks::kill_own(side, &[lock_holder]).await.doing("end the cut-over session")?;
     locks::wait_until_gone(side, &[lock_holder], SHORT).await.doing("end the cut-over session")?;
+    if !context.swap_sent.load(Ordering::Acquire) && ran_out_of_time(&result) {
+        return Err(Failed::NotYet("the lock budget was spent before the swap".to_owned()));
+    }
     match confirm::look(&context.plan, side).await? {
         Bearer::Shadow => Ok(held.as_secs_f64()),
         Bearer::Source => match result_error(result) {
@@ -88,6 +93,12 @@ async fn settle(
             None => Err(Failed::Ends(Error::BrokenInvariant { what: "a swap that left no trace" })),
         },
     }
+}
+
+/// Whether a statement under the lock was given up when the budget was spent.
+fn ran_out_of_time(result: &Attempt<Duration>) -> bool {
+    matches!(result, Err(Failed::Ends(Error::Query { source, .. }))
+        if source.class() == ErrorClass::TimedOut)
 }
 
 fn result_error(result: Attempt<Duration>) -> Option<Error> {
@@ -107,7 +118,7 @@ async fn lock_and_swap(
     lock(context, session, side, deadline).await?;
     hit("cutover.locked");
     check_fence(context, session).await?;
-    markers::send_locked(context, session, marker).await?;
+    markers::send_locked(context, session, marker, deadline.left()).await?;
     hit("cutover.marked");
     if !markers::wait(context, marker, deadline).await? {
         return Err(Failed::NotYet("the stream did not deliver the marker in time".to_owned()));
@@ -115,13 +126,13 @@ async fn lock_and_swap(
     drain(context, session, deadline).await?;
     raise_auto_increment(context, session).await?;
     hit("cutover.drained");
-    if context.is_stopping() {
-        return Err(Failed::Ends(Error::Stopped));
-    }
     if deadline.left() < RENAME_RESERVE {
         return Err(Failed::NotYet("the lock budget was spent before the swap".to_owned()));
     }
     confirm::expect_unchanged(&context.plan, side).await?;
+    if context.is_stopping() {
+        return Err(Failed::Ends(Error::Stopped));
+    }
     rename(context, session).await?;
     record(context, session, began.elapsed()).await?;
     session.execute(text::UNLOCK, SHORT).await.doing("unlock the tables")?;
@@ -187,11 +198,11 @@ async fn check_fence(context: &Context, session: &mut Session) -> Attempt<()> {
 async fn drain(context: &Context, session: &mut Session, deadline: Deadline) -> Attempt<()> {
     for lane in 0..context.plan.lanes() {
         while !deadline.is_over() {
-            let batch = context.flow().backlog.take_batch(lane, usize::MAX);
+            let batch = context.flow().backlog.take_batch(lane, KEYS_AT_A_TIME);
             if batch.is_empty() {
                 break;
             }
-            let synced = sync_locked(context, session, lane, batch).await;
+            let synced = sync_locked(context, session, (lane, deadline), batch).await;
             let mut flow = context.flow();
             match &synced {
                 Ok(keys) => {
@@ -213,7 +224,7 @@ async fn drain(context: &Context, session: &mut Session, deadline: Deadline) -> 
             "{left} keys were left when the lock budget was spent"
         )));
     }
-    if !verify::equal_under_lock(context, session, &dirty).await? {
+    if !verify::equal_under_lock(context, session, &dirty, deadline).await? {
         return Err(Failed::NotYet(
             "rows differed under the lock and are compared again".to_owned(),
         ));
@@ -225,21 +236,21 @@ async fn drain(context: &Context, session: &mut Session, deadline: Deadline) -> 
 async fn sync_locked(
     context: &Context,
     session: &mut Session,
-    lane: usize,
+    (lane, deadline): (usize, Deadline),
     mut batch: Vec<crate::schema::key::Key>,
 ) -> Attempt<u64> {
     for _ in 0..20 {
-        let error = match sync_keys(context, session, &batch).await {
+        let error = match sync_keys(context, session, &batch, deadline.left()).await {
             Ok(()) => {
-                session.commit(SHORT).await.doing("commit under the lock")?;
+                session.commit(deadline.left()).await.doing("commit under the lock")?;
                 return Ok(batch.len() as u64);
             }
             Err(error) => error,
         };
-        session.roll_back(SHORT).await.doing("roll back under the lock")?;
         if !is_duplicate(&error) {
             return Err(error.into());
         }
+        session.roll_back(deadline.left()).await.doing("roll back under the lock")?;
         match conflict::look(context, session, Scope::Keys(&batch)).await? {
             conflict::Finding::InTheWay(keys) => {
                 context.flow().backlog.extend_batch(lane, &keys);
