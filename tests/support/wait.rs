@@ -26,7 +26,7 @@ pub(crate) async fn wait_for<T, S: Debug>(
     }
 }
 
-/// For what depends on the clock alone, while the process under test stands still.
+/// For what depends on the clock alone, and between two looks of a loop with a deadline of its own.
 pub(crate) async fn let_time_pass(duration: Duration) {
     tokio::time::sleep(duration).await;
 }
