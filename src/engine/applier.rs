@@ -218,6 +218,8 @@ async fn after_failure(
                     context.flow().backlog.extend_batch(lane, &keys);
                     batch.extend(keys);
                     batch.sort();
+                    // The way is known now; waiting would only let the source move on.
+                    return Ok(batch);
                 }
                 Finding::Duplicate(refusal) => return Err(Error::Blocked { refusal }),
                 Finding::Nothing => {

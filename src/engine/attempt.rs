@@ -304,6 +304,10 @@ async fn drive(context: &Context) -> Result<()> {
                 cut_over::wait_until_allowed(context).await?;
                 PhaseKind::CutOver
             }
+            // Permission was taken back while nobody ran.
+            PhaseKind::CutOver if context.intent.borrow().postpone_cut_over => {
+                PhaseKind::AwaitCutOver
+            }
             PhaseKind::CutOver => {
                 cut_over::run(context).await?;
                 return Ok(());

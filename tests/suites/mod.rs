@@ -2,11 +2,17 @@
 
 mod cases;
 pub(crate) mod crash;
+mod cut_over;
 mod files;
 mod frame;
 mod gate;
 mod hostile;
 mod named_losses;
+mod obstacles;
+mod points;
+mod server_crash;
+mod take_over;
+mod wishes;
 
 use std::future::Future;
 use std::time::Duration;
@@ -27,6 +33,12 @@ pub(crate) fn trials() -> Vec<Trial> {
     trials.extend(cases::trials());
     trials.extend(frame::trials());
     trials.extend(crash::trials());
+    trials.extend(points::trials());
+    trials.extend(server_crash::trials());
+    trials.extend(take_over::trials());
+    trials.extend(cut_over::trials());
+    trials.extend(obstacles::trials());
+    trials.extend(wishes::trials());
     trials.extend(hostile::trials());
     trials.extend(named_losses::trials());
     trials.extend(gate::trials());

@@ -138,7 +138,8 @@ impl Scene {
     }
 
     /// Checks what has to hold when no helper may be left, and the table is as before.
-    pub(crate) async fn expect_untouched(self) -> Result<()> {
+    pub(crate) async fn expect_untouched(mut self) -> Result<()> {
+        self.registers.wait_for_more(100).await?;
         ensure!(!self.is_swapped().await?, "the table was swapped");
         leftovers::expect_no_table(&self.database, &self.tables).await?;
         self.end().await

@@ -46,13 +46,15 @@ type Attempt<T> = std::result::Result<T, Failed>;
 pub(super) async fn try_swap(context: &Context) -> Attempt<f64> {
     let mut session = context.open(Role::CutOver).await?;
     let mut side = context.open(Role::Control).await?;
-    raise_auto_increment(context, &mut side).await?;
+    let mut watcher = context.open(Role::Inspect).await?;
+    raise_before_lock(context, &mut side).await?;
     session.execute(text::SET_UP, SHORT).await.doing("prepare the cut-over session")?;
     let marker = markers::next(context);
     context.echoes.hold_at.store(marker, Ordering::Release);
     let began = Instant::now();
     let deadline = Deadline::after(context.tuning().lock_budget);
-    let result = lock_and_swap(context, (&mut session, &mut side), marker, deadline).await;
+    let result =
+        lock_and_swap(context, (&mut session, &mut side, &mut watcher), marker, deadline).await;
     if let Err(Failed::NotYet(_)) = &result {
         // Closing the session frees the locks when the statement cannot.
         drop(session.execute(text::UNLOCK, SHORT).await);
@@ -110,12 +112,12 @@ fn result_error(result: Attempt<Duration>) -> Option<Error> {
 
 async fn lock_and_swap(
     context: &Context,
-    (session, side): (&mut Session, &mut Session),
+    (session, side, watcher): (&mut Session, &mut Session, &mut Session),
     marker: u64,
     deadline: Deadline,
 ) -> Attempt<Duration> {
     let began = Instant::now();
-    lock(context, session, side, deadline).await?;
+    lock(context, session, (side, watcher), deadline).await?;
     hit("cutover.locked");
     check_fence(context, session).await?;
     markers::send_locked(context, session, marker, deadline.left()).await?;
@@ -126,10 +128,10 @@ async fn lock_and_swap(
     drain(context, session, deadline).await?;
     raise_auto_increment(context, session).await?;
     hit("cutover.drained");
+    confirm::expect_unchanged(&context.plan, side).await?;
     if deadline.left() < RENAME_RESERVE {
         return Err(Failed::NotYet("the lock budget was spent before the swap".to_owned()));
     }
-    confirm::expect_unchanged(&context.plan, side).await?;
     if context.is_stopping() {
         return Err(Failed::Ends(Error::Stopped));
     }
@@ -144,7 +146,7 @@ async fn lock_and_swap(
 async fn lock(
     context: &Context,
     session: &mut Session,
-    side: &mut Session,
+    (side, watcher): (&mut Session, &mut Session),
     deadline: Deadline,
 ) -> Attempt<()> {
     let id = session.connection_id();
@@ -155,11 +157,26 @@ async fn lock(
         false => text::lock(&tables.source, &tables.shadow, &tables.control),
     };
     hit("cutover.lock.send");
+    let wait = deadline.left() / 2;
+    let mut who = None;
     let locked = {
         let mut locking = std::pin::pin!(session.execute(&statement, SHORT));
-        tokio::select! {
-            locked = &mut locking => locked,
-            () = tokio::time::sleep(deadline.left() / 2) => {
+        // Asked while the lock is waited for: afterwards those who waited for us have the tables.
+        let mut looking = std::pin::pin!(async {
+            tokio::time::sleep(wait / 2).await;
+            holder(context, watcher, id).await
+        });
+        let waiting = async {
+            loop {
+                tokio::select! {
+                    locked = &mut locking => return locked,
+                    found = &mut looking, if who.is_none() => who = Some(found),
+                }
+            }
+        };
+        match tokio::time::timeout(wait, waiting).await {
+            Ok(locked) => locked,
+            Err(_) => {
                 locks::kill_query(side, id).await.doing("end the wait for the lock")?;
                 locking.await
             }
@@ -168,7 +185,7 @@ async fn lock(
     match locked {
         Ok(_) => Ok(()),
         Err(error) if matches!(error.class(), ErrorClass::Retryable | ErrorClass::Interrupted) => {
-            let who = holder(context, side, id).await?;
+            let who = who.unwrap_or_else(|| Ok("a session that was not found".to_owned()))?;
             Err(Failed::NotYet(format!("the table could not be locked in time because of {who}")))
         }
         Err(source) => Err(Error::Query { doing: "lock the tables", source }.into()),
@@ -306,6 +323,18 @@ async fn record(context: &Context, session: &mut Session, held: Duration) -> Res
     session.commit(SHORT).await.doing("record the swap")?;
     hit("cutover.recorded");
     Ok(())
+}
+
+/// Raises the counter while nobody waits for us; a reader of the shadow table may be in the way.
+async fn raise_before_lock(context: &Context, side: &mut Session) -> Attempt<()> {
+    match raise_auto_increment(context, side).await {
+        Err(Error::Query { source, .. }) if source.class() == ErrorClass::Retryable => {
+            let who = holder(context, side, side.connection_id()).await?;
+            let shadow = &context.plan.tables.shadow;
+            Err(Failed::NotYet(format!("AUTO_INCREMENT of {shadow} waits for {who}")))
+        }
+        raised => Ok(raised?),
+    }
 }
 
 /// Gives the shadow table at least the counter of the source table, which is higher after rows at the
