@@ -14,6 +14,7 @@ use crate::support::random::{Random, seed};
 use crate::support::scene::{RUN, Scene, Shape, last_line};
 use crate::support::server::Flavour;
 use crate::support::settings::runs;
+use crate::support::wait::let_time_pass;
 
 /// Cut-overs of one test, and tests of one server in an ordinary run.
 const CUT_OVERS: u64 = 10;
@@ -73,7 +74,7 @@ async fn migrate(scene: &Scene, fault: Fault, random: &mut Random) -> Result<boo
     run.wait_for("CutOver", RUN).await?;
     // The moment is what is tried: it follows from the seed.
     let moment = u64::try_from(random.between(0, LATEST_MICROS))?;
-    tokio::time::sleep(Duration::from_micros(moment)).await;
+    let_time_pass(Duration::from_micros(moment)).await;
     let fired = strike(scene, &run, fault, random).await?;
     let mut ended = run.wait(RUN).await?;
     let mut swapped_at = None;

@@ -1,6 +1,8 @@
 //! Which tests there are. In: nothing; out: one trial per test, none of them ever skipped.
 
+mod bounded;
 mod cases;
+mod checksum;
 pub(crate) mod crash;
 mod cut_over;
 mod files;
@@ -10,7 +12,9 @@ mod hostile;
 mod named_losses;
 mod obstacles;
 mod points;
+mod secrets;
 mod server_crash;
+mod source_locks;
 mod take_over;
 mod wishes;
 
@@ -42,6 +46,10 @@ pub(crate) fn trials() -> Vec<Trial> {
     trials.extend(hostile::trials());
     trials.extend(named_losses::trials());
     trials.extend(gate::trials());
+    trials.extend(checksum::trials());
+    trials.extend(source_locks::trials());
+    trials.extend(secrets::trials());
+    trials.extend(bounded::trials());
     trials
 }
 
@@ -50,10 +58,22 @@ pub(crate) fn trial<F>(name: String, body: impl FnOnce() -> F + Send + 'static) 
 where
     F: Future<Output = Result<()>>,
 {
+    trial_within(DEADLINE, name, body)
+}
+
+/// The same with a deadline of its own.
+fn trial_within<F>(
+    deadline: Duration,
+    name: String,
+    body: impl FnOnce() -> F + Send + 'static,
+) -> Trial
+where
+    F: Future<Output = Result<()>>,
+{
     Trial::test(name, move || {
-        let ended = runtime::block_on(async { tokio::time::timeout(DEADLINE, body()).await });
+        let ended = runtime::block_on(async { tokio::time::timeout(deadline, body()).await });
         ended
-            .with_context(|| format!("the test did not end within {DEADLINE:?}"))
+            .with_context(|| format!("the test did not end within {deadline:?}"))
             .and_then(|result| result)
             .map_err(|error| Failed::from(format!("{error:#}")))
     })

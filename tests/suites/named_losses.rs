@@ -45,8 +45,10 @@ pub(crate) fn trials() -> Vec<Trial> {
         trials.push(super::trial(format!("named_losses::xa_rollback_{on}"), move || xa(flavour)));
         let readers = move || readers_on_the_shadow(flavour);
         trials.push(super::trial(format!("named_losses::readers_on_the_shadow_{on}"), readers));
-        let refused = move || statement_format(flavour);
-        trials.push(super::trial(format!("named_losses::statement_format_{on}"), refused));
+        for (name, table) in [("", "t"), ("_by_view", "by_view"), ("_by_trigger", "by_trigger")] {
+            let name = format!("named_losses::statement_format{name}_{on}");
+            trials.push(super::trial(name, move || statement_format(flavour, table)));
+        }
         for (name, limit) in [("repaired", 100), ("refused", 0)] {
             let body = move || unlogged(flavour, limit);
             trials.push(super::trial(format!("named_losses::unlogged_{name}_{on}"), body));
@@ -161,16 +163,26 @@ async fn xa(flavour: Flavour) -> Result<()> {
 }
 
 /// A statement in the stream tells no rows: the run ends with the reason and the table is untouched.
-async fn statement_format(flavour: Flavour) -> Result<()> {
+/// The statement itself need not name the table.
+async fn statement_format(flavour: Flavour, table: &str) -> Result<()> {
     // A server of its own: the run of every other test would see the statement too.
-    let label = format!("statement-{}", flavour.as_str());
+    let label = format!("statement-{table}-{}", flavour.as_str()).replace('_', "-");
     let private = Server::private(&label, flavour.options())?;
     let stage = Stage::open(private.server(), "statement_format", SHAPE).await?;
+    let mut client = stage.database.connect().await?;
+    client.exec("CREATE VIEW by_view AS SELECT * FROM t").await?;
+    client.exec("CREATE TABLE by_trigger (id INT PRIMARY KEY, n INT)").await?;
+    client.exec("INSERT INTO by_trigger VALUES (3, 0)").await?;
+    let trigger = "CREATE TRIGGER one AFTER UPDATE ON by_trigger FOR EACH ROW \
+                   UPDATE t SET n = NEW.n WHERE id = NEW.id";
+    client.exec(trigger).await?;
     let mut ghostship = Ghostship::run(&stage.manifest, None)?;
     ghostship.wait_for("AwaitCutOver", RUN).await?;
-    let mut client = stage.database.connect().await?;
     client.exec("SET SESSION binlog_format = STATEMENT").await?;
-    stage.on_both(&mut client, &["UPDATE {t} SET n = 5 WHERE id = 3"]).await?;
+    client.exec(&format!("UPDATE {table} SET n = 5 WHERE id = 3")).await?;
+    // Whether it was seen shows before the swap or never.
+    let mut stage = stage;
+    stage.allow_cut_over()?;
     client.close().await?;
     expect_refused(&stage, ghostship.wait(RUN).await?, "UnsafeSession").await?;
     stage.close().await

@@ -16,6 +16,7 @@ use crate::support::registers::TABLE;
 use crate::support::scene::{RUN, Scene, Shape, expect_code};
 use crate::support::server::Flavour;
 use crate::support::settings::runs;
+use crate::support::wait::let_time_pass;
 
 /// The lock budget of these tests, and what a busy machine may add.
 const BUDGET: Duration = Duration::from_secs(1);
@@ -99,11 +100,11 @@ async fn short_transactions() -> Result<()> {
 
 async fn hold_in_turns(mut client: Client, delay: Duration, stop: Arc<AtomicBool>) -> Result<()> {
     // Holding a transaction open for a time is what is tried.
-    tokio::time::sleep(delay).await;
+    let_time_pass(delay).await;
     while !stop.load(Ordering::SeqCst) {
         client.exec("BEGIN").await?;
         client.texts(&format!("SELECT COUNT(*) FROM {TABLE} WHERE id < 3")).await?;
-        tokio::time::sleep(SHORT_TRANSACTION).await;
+        let_time_pass(SHORT_TRANSACTION).await;
         client.exec("COMMIT").await?;
     }
     client.close().await

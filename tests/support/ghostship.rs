@@ -93,6 +93,11 @@ impl Ghostship {
         Ok(())
     }
 
+    /// The last line that was heard.
+    pub(crate) fn last_line(&self) -> Option<&Value> {
+        self.lines.last()
+    }
+
     /// Its process id.
     pub(crate) fn pid(&self) -> u32 {
         self.pid

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use serde_json::json;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::client::literal;
@@ -171,4 +171,9 @@ pub(crate) fn expect_code(ended: &Ended, code: i32) -> Result<()> {
         return Ok(());
     }
     bail!("the exit code is not {code}\n{}", ended.words())
+}
+
+/// The last JSON line of a run, which tells how it ended.
+pub(crate) fn last_line(ended: &Ended) -> Value {
+    ended.lines.last().cloned().unwrap_or_default()
 }

@@ -219,6 +219,8 @@ fn changes_of_watched_tables_are_refused() {
         ("UPDATE orders SET a = 1", "a session wrote UPDATE in statement format"),
         ("UPDATE a_view SET a = 1", "a session wrote UPDATE in statement format"),
         ("INSERT/**/INTO/**/orders/**/VALUES('x')", "a session wrote INSERT in statement format"),
+        ("UPDATE orders_gho SET a = 1", "a session wrote UPDATE in statement format"),
+        ("DELETE FROM a_view", "a session wrote DELETE in statement format"),
         ("SELECT `shop`.`change_orders`()", "a session wrote SELECT in statement format"),
     ];
     for (text, expected) in statements {
