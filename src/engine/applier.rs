@@ -51,7 +51,14 @@ pub async fn run_lane(context: Arc<Context>, lane: usize) -> Result<()> {
             continue;
         }
         let (began, keys) = (Instant::now(), batch.len());
-        sync_batch(&context, &mut session, lane, batch).await?;
+        match sync_batch(&context, &mut session, lane, batch).await {
+            // Whoever asked for the end cancels the group; the lane must not end it with an error.
+            Err(Error::Stopped) => {
+                context.stop.cancelled().await;
+                return Ok(());
+            }
+            done => done?,
+        }
         context.pace.applied(keys, began.elapsed());
         keys_at_a_time = adapted(keys_at_a_time, began.elapsed());
     }
@@ -118,7 +125,7 @@ async fn try_batch(
     let plan = &context.plan;
     fenced(session, &plan.tables.control, context.epoch, async |session| {
         hit("apply.fenced");
-        sync_keys(context, session, batch).await?;
+        sync_keys(context, session, batch, BATCH_LIMIT).await?;
         hit("apply.synced");
         let position = context.flow().durable_with(lane);
         if let Some(position) = position {
@@ -136,32 +143,38 @@ pub(super) async fn sync_keys(
     context: &Context,
     session: &mut Session,
     keys: &[Key],
+    limit: Duration,
 ) -> Result<()> {
     match &context.plan.shape {
         SyncShape::Upsert => {
             for piece in pieces(keys) {
-                upsert(context, session, piece).await?;
+                upsert(context, session, piece, limit).await?;
             }
         }
         SyncShape::DeleteInsert(_) => {
             let pair = &context.plan.pair;
             for piece in pieces(keys) {
                 let delete = sync::delete_keys(pair, piece)?;
-                session.execute(&delete, BATCH_LIMIT).await.doing("delete keys")?;
+                session.execute(&delete, limit).await.doing("delete keys")?;
             }
             for piece in pieces(keys) {
                 let insert = sync::insert_keys(pair, piece)?;
-                session.execute(&insert, BATCH_LIMIT).await.doing("insert keys")?;
+                session.execute(&insert, limit).await.doing("insert keys")?;
             }
         }
     }
     Ok(())
 }
 
-async fn upsert(context: &Context, session: &mut Session, keys: &[Key]) -> Result<()> {
+async fn upsert(
+    context: &Context,
+    session: &mut Session,
+    keys: &[Key],
+    limit: Duration,
+) -> Result<()> {
     let pair = &context.plan.pair;
     let present = session
-        .query_rows(&sync::select_present(pair, keys)?, BATCH_LIMIT)
+        .query_rows(&sync::select_present(pair, keys)?, limit)
         .await
         .doing("look which keys the source table has")?;
     let mut gone: std::collections::BTreeSet<&Key> = keys.iter().collect();
@@ -173,11 +186,11 @@ async fn upsert(context: &Context, session: &mut Session, keys: &[Key]) -> Resul
     let gone: Vec<Key> = gone.into_iter().cloned().collect();
     if !gone.is_empty() {
         let delete = sync::delete_keys(pair, &gone)?;
-        session.execute(&delete, BATCH_LIMIT).await.doing("delete keys")?;
+        session.execute(&delete, limit).await.doing("delete keys")?;
     }
     if !present.is_empty() {
         let upsert = sync::upsert_keys(pair, keys)?;
-        session.execute(&upsert, BATCH_LIMIT).await.doing("write keys")?;
+        session.execute(&upsert, limit).await.doing("write keys")?;
     }
     Ok(())
 }
@@ -205,6 +218,8 @@ async fn after_failure(
                     context.flow().backlog.extend_batch(lane, &keys);
                     batch.extend(keys);
                     batch.sort();
+                    // The way is known now; waiting would only let the source move on.
+                    return Ok(batch);
                 }
                 Finding::Duplicate(refusal) => return Err(Error::Blocked { refusal }),
                 Finding::Nothing => {

@@ -18,7 +18,7 @@ use super::outcome::Outcome;
 use super::phase::PhaseKind;
 use super::prepare::Prepared;
 use super::request::Request;
-use super::resume::{self, Found};
+use super::resume::{self, Found, Unfinished};
 use super::{
     Error, Result, abort, applier, catch_up, changes, clean_up, control, cut_over, heartbeat,
     instant, preflight, prepare, row_copy, verify,
@@ -45,35 +45,88 @@ pub(super) async fn run(
     let mut session = request.connect.connect(Role::Control).await.doing("reach the server")?;
     let mut request = request.clone();
     request.connect.expect_server = Some(session.server_identity().to_owned());
-    let prepared = match resume::look(&mut session, &request, worker).await? {
-        Found::Finished { finished_at } => return Ok(Outcome::AlreadyApplied { finished_at }),
-        Found::Swapped(unfinished) => {
-            meter.enter(PhaseKind::CleanUp);
-            return clean_up::run(session, unfinished, meter).await;
-        }
-        Found::Running(unfinished) if command(intent) == Command::Abort => {
-            return abort::drop_helpers(session, unfinished).await;
-        }
-        Found::Running(unfinished) => resume::rebuild(&mut session, unfinished).await?,
-        Found::Nothing | Found::Gone if command(intent) == Command::Abort => {
-            return Ok(Outcome::Aborted);
-        }
-        Found::Gone => return Err(Error::Superseded),
-        Found::Nothing => {
-            meter.enter(PhaseKind::Preflight);
-            let (inspected, alter) = preflight::pass(&mut session, &request).await?;
-            for warning in &inspected.warnings {
-                tracing::warn!(reason = %warning.reason, "{}; {}", warning.message, warning.remedy);
-            }
-            meter.enter(PhaseKind::Prepare);
-            let wishes = intent.borrow().clone();
-            match prepare::run(&mut session, &request, (inspected, alter), &wishes, worker).await? {
-                prepare::Road::Instant(done) => return instant::report(*done, meter),
-                prepare::Road::Copy(prepared) => *prepared,
-            }
-        }
+    let begun = tokio::select! {
+        biased;
+        outcome = told_before_copy(intent, stop) => return Ok(outcome),
+        begun = begin(&mut session, &request, (intent, meter), worker) => begun?,
     };
-    copy(session, prepared, (intent, meter, stop)).await
+    match begun {
+        Begun::Ended(outcome) => Ok(outcome),
+        Begun::Swapped(unfinished) => {
+            meter.enter(PhaseKind::CleanUp);
+            clean_up::run(session, *unfinished, meter).await
+        }
+        Begun::Aborting(unfinished) => abort::drop_helpers(session, *unfinished).await,
+        Begun::Copying(prepared) => copy(session, *prepared, (intent, meter, stop)).await,
+    }
+}
+
+/// What there is to do after looking and preparing.
+enum Begun {
+    Ended(Outcome),
+    Swapped(Box<Unfinished>),
+    Aborting(Box<Unfinished>),
+    Copying(Box<Prepared>),
+}
+
+/// Looks what is stored and prepares what is not. It may be dropped at any point: an interrupted
+/// preparation is dropped by the next attempt.
+async fn begin(
+    session: &mut Session,
+    request: &Request,
+    (intent, meter): (&watch::Receiver<Intent>, &Meter),
+    worker: &mut Worker,
+) -> Result<Begun> {
+    let aborting = command(intent) == Command::Abort;
+    match resume::look(session, request, worker).await? {
+        Found::Finished { finished_at } => {
+            Ok(Begun::Ended(Outcome::AlreadyApplied { finished_at }))
+        }
+        Found::Swapped(unfinished) => Ok(Begun::Swapped(Box::new(unfinished))),
+        Found::Running(unfinished) if aborting => Ok(Begun::Aborting(Box::new(unfinished))),
+        Found::Running(unfinished) => {
+            let prepared = resume::rebuild(session, unfinished).await?;
+            Ok(Begun::Copying(Box::new(prepared)))
+        }
+        Found::Nothing | Found::Gone if aborting => Ok(Begun::Ended(Outcome::Aborted)),
+        Found::Gone => Err(Error::Superseded),
+        Found::Nothing => prepare_anew(session, request, (intent, meter), worker).await,
+    }
+}
+
+async fn prepare_anew(
+    session: &mut Session,
+    request: &Request,
+    (intent, meter): (&watch::Receiver<Intent>, &Meter),
+    worker: &mut Worker,
+) -> Result<Begun> {
+    meter.enter(PhaseKind::Preflight);
+    let (inspected, alter) = preflight::pass(session, request).await?;
+    for warning in &inspected.warnings {
+        tracing::warn!(reason = %warning.reason, "{}; {}", warning.message, warning.remedy);
+    }
+    meter.enter(PhaseKind::Prepare);
+    let wishes = intent.borrow().clone();
+    match prepare::run(session, request, (inspected, alter), &wishes, worker).await? {
+        prepare::Road::Instant(done) => Ok(Begun::Ended(instant::report(*done, meter)?)),
+        prepare::Road::Copy(prepared) => Ok(Begun::Copying(prepared)),
+    }
+}
+
+/// Waits for a panic or the wish to leave before the copy has begun. An abort has to look first.
+async fn told_before_copy(intent: &watch::Receiver<Intent>, stop: &CancellationToken) -> Outcome {
+    let mut intent = intent.clone();
+    loop {
+        match intent.borrow_and_update().command {
+            Command::Panic => return Outcome::Panicked,
+            Command::Leave => return Outcome::Left,
+            Command::Run | Command::Pause | Command::Abort => {}
+        }
+        tokio::select! {
+            changed = intent.changed() => if changed.is_err() { return Outcome::Left },
+            () = stop.cancelled() => return Outcome::Left,
+        }
+    }
 }
 
 fn command(intent: &watch::Receiver<Intent>) -> Command {
@@ -101,10 +154,11 @@ pub(super) async fn wait_or_end(
     pause: Duration,
 ) -> Option<Outcome> {
     let mut changes = intent.clone();
+    changes.borrow_and_update();
     tokio::select! {
         () = tokio::time::sleep(pause) => {}
         () = stop.cancelled() => {}
-        _ = changes.changed() => {}
+        Ok(()) = changes.changed() => {}
     }
     ended_before_start(intent, stop)
 }
@@ -142,6 +196,9 @@ async fn copy(
         _ => StreamStart::Coordinates(position.coordinates),
     };
     let stream = open_stream(&context, start).await?;
+    if context.plan.stored.phase.compares_written_keys() {
+        context.flow().backlog.track_dirty();
+    }
     let mut tasks = TaskGroup::new();
     tasks.spawn("the stream", changes::follow::follow(Arc::clone(&context), stream));
     tasks.spawn("the heartbeat", heartbeat::beat(Arc::clone(&context)));
@@ -244,12 +301,14 @@ async fn drive(context: &Context) -> Result<()> {
                 PhaseKind::AwaitCutOver
             }
             PhaseKind::AwaitCutOver => {
-                context.flow().backlog.track_dirty();
                 cut_over::wait_until_allowed(context).await?;
                 PhaseKind::CutOver
             }
+            // Permission was taken back while nobody ran.
+            PhaseKind::CutOver if context.intent.borrow().postpone_cut_over => {
+                PhaseKind::AwaitCutOver
+            }
             PhaseKind::CutOver => {
-                context.flow().backlog.track_dirty();
                 cut_over::run(context).await?;
                 return Ok(());
             }

@@ -1,8 +1,7 @@
-//! How many rows the next chunk has, and how many may be copied per second. Pure but for the wait.
+//! How many rows the next chunk has, and how many may be copied per second.
 
 use std::time::{Duration, Instant};
 
-use super::Result;
 use super::context::Context;
 use super::meter::as_f64;
 
@@ -66,29 +65,28 @@ impl RateLimit {
         self.spent += rows;
     }
 
-    /// Waits until the rows copied so far are within the limit; 0 means none.
-    ///
-    /// # Errors
-    ///
-    /// When the attempt has to stop.
-    pub async fn wait(&mut self, context: &Context, rows_per_second: u64) -> Result<()> {
-        let left = self.debt(rows_per_second);
-        if left.is_zero() {
-            context.meter.update(|progress| progress.throttled.clear());
-            return Ok(());
-        }
+    /// How long the copy has to wait so that the rows copied so far are within the limit; 0 means none.
+    /// Says so in the snapshot.
+    pub fn due(&mut self, context: &Context, rows_per_second: u64) -> Duration {
+        let debt = self.debt(rows_per_second);
         let reason = format!("maxRowsPerSecond is {rows_per_second}");
-        context.meter.update(|progress| progress.throttled = vec![reason]);
-        context.pause_for(left.min(Duration::from_secs(1))).await
+        context.meter.update(|progress| {
+            progress.throttled = if debt.is_zero() { Vec::new() } else { vec![reason] };
+        });
+        debt
     }
 
     fn debt(&mut self, rows_per_second: u64) -> Duration {
         let elapsed = self.since.elapsed();
-        if rows_per_second == 0 || elapsed > Duration::from_secs(60) {
+        if rows_per_second == 0 {
             *self = Self::default();
             return Duration::ZERO;
         }
         let due = Duration::from_secs_f64(as_f64(self.spent) / as_f64(rows_per_second));
+        if due < elapsed {
+            // Unused time is not saved up for a burst.
+            *self = Self::default();
+        }
         due.saturating_sub(elapsed)
     }
 }

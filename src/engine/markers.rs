@@ -37,11 +37,16 @@ pub fn next(context: &Context) -> u64 {
 /// # Errors
 ///
 /// When it cannot be written.
-pub async fn send_locked(context: &Context, session: &mut Session, number: u64) -> Result<()> {
+pub async fn send_locked(
+    context: &Context,
+    session: &mut Session,
+    number: u64,
+    limit: Duration,
+) -> Result<()> {
     let payload = format!("{}:{number}", context.epoch);
     let marker = put(&context.plan.tables.control, Kind::Marker, 0, context.epoch, &payload);
-    session.execute(&marker, SHORT).await.doing("write a marker")?;
-    session.commit(SHORT).await.doing("commit a marker")
+    session.execute(&marker, limit).await.doing("write a marker")?;
+    session.commit(limit).await.doing("commit a marker")
 }
 
 /// Waits until the marker has been seen.

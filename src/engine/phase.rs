@@ -66,6 +66,16 @@ impl PhaseKind {
         }
     }
 
+    /// Whether keys written in this stage have to be compared once more.
+    pub fn compares_written_keys(self) -> bool {
+        match self {
+            Self::Verify | Self::AwaitCutOver | Self::CutOver => true,
+            Self::Preflight | Self::Prepare | Self::RowCopy | Self::CatchUp | Self::CleanUp => {
+                false
+            }
+        }
+    }
+
     /// The name shown to people and stored.
     pub fn as_str(self) -> &'static str {
         match self {

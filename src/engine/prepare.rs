@@ -290,11 +290,25 @@ pub async fn analyze(context: &Context) -> Result<()> {
 ///
 /// When the server refuses.
 pub async fn drop_helpers(session: &mut Session, tables: &Tables) -> Result<()> {
-    for table in [&tables.shadow, &tables.control] {
-        drop_table(session, table).await?;
-        hit("helpers.dropped");
+    if inspect::table_exists(session, &tables.shadow).await.doing("look for the shadow table")? {
+        let any = session.query_optional(&ddl::any_row(&tables.shadow), SHORT).await;
+        if any.doing("look into the shadow table")?.is_some() {
+            return Err(Error::Blocked { refusal: not_empty(&tables.shadow) });
+        }
+        drop_table(session, &tables.shadow).await?;
     }
+    hit("helpers.dropped");
+    drop_table(session, &tables.control).await?;
+    hit("helpers.dropped");
     Ok(())
+}
+
+fn not_empty(shadow: &TableName) -> Refusal {
+    Refusal::new(
+        Reason::NameTaken,
+        format!("{shadow} has rows although the copy has not begun: it is not ours"),
+        format!("rename or drop {shadow} and run the same command again"),
+    )
 }
 
 async fn drop_table(session: &mut Session, table: &TableName) -> Result<()> {

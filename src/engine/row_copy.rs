@@ -27,6 +27,9 @@ use crate::sql::sync;
 /// Finished rows that lie side by side before they are merged into one.
 const MERGE_AT: usize = 32;
 
+/// How long the copy sleeps at most before it looks at the settings again.
+const RATE_POLL: Duration = Duration::from_millis(500);
+
 /// What became of a chunk.
 enum ChunkEnd {
     Finished { rows: u64, took: Duration },
@@ -49,8 +52,9 @@ pub async fn run(context: &Context) -> Result<()> {
         let stopping = context.is_stopping();
         let paused = context.command() == super::intent::Command::Pause;
         let mut claimed = false;
-        if !stopping && !paused && running.len() < tuning.copy_threads {
-            rate.wait(context, tuning.max_rows_per_second).await?;
+        let wait = rate.due(context, tuning.max_rows_per_second);
+        let may_claim = !stopping && !paused && wait.is_zero();
+        if may_claim && running.len() < tuning.copy_threads {
             if let Some(chunk) = claim(context, &mut planner, size.rows()).await? {
                 let session = match idle.pop() {
                     Some(session) => session,
@@ -76,7 +80,7 @@ pub async fn run(context: &Context) -> Result<()> {
             None if stopping => return Err(Error::Stopped),
             None if paused => context.wait_while_paused().await?,
             None if context.flow().backlog.claims().is_complete() => break,
-            None => {}
+            None => context.pause_for(wait.min(RATE_POLL)).await?,
         }
     }
     merge(context, &mut planner, 2).await

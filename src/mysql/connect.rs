@@ -17,6 +17,9 @@ use crate::mysql::session::{Identity, Session};
 
 /// How long connecting and setting up may take.
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
+/// Sessions may idle for as long as a pause or a postponement lasts; those of a lost worker are ended by
+/// its successor. In seconds.
+const WEEK: u32 = 604_800;
 /// Quiet time after which the system probes a connection.
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
 /// The largest packet that the protocol knows: row events exceed the server's own limit.
@@ -342,7 +345,7 @@ fn set_up(known: &BTreeMap<String, String>, role: Role) -> String {
          SET NAMES utf8mb4 COLLATE utf8mb4_bin{settings}, SESSION wait_timeout = {idle}",
         isolation = if role == Role::Verify { "REPEATABLE READ" } else { "READ COMMITTED" },
         settings = settings.collect::<String>(),
-        idle = if role == Role::CutOver { 5 } else { 3600 },
+        idle = if role == Role::CutOver { 5 } else { WEEK },
     )
 }
 

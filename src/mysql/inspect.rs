@@ -209,11 +209,6 @@ pub async fn is_partitioned(session: &mut Session, name: &TableName) -> Result<b
     Ok(session.query_optional(&sql, LIMIT).await?.is_some())
 }
 
-/// Whether the table has a full-text index.
-pub fn has_fulltext(table: &Table) -> bool {
-    table.indexes.iter().any(|index| index.index_type == "FULLTEXT")
-}
-
 /// InnoDB's number of the table that bears the name now: it stays with the table through a RENAME and
 /// changes with a rebuild. For a partitioned table it is the smallest number of its partitions. `None`
 /// when InnoDB has no such table.

@@ -231,22 +231,6 @@ pub async fn wait_for_executed(
     Ok(session.query_one(&sql, time + LIMIT).await?.u64(0) == Some(0))
 }
 
-/// The executed GTIDs as they are now: every transaction in it is visible to readers.
-///
-/// # Errors
-/// When the session fails.
-pub async fn read_executed(session: &mut Session) -> Result<GtidSet, Error> {
-    read_gtids(session, "SELECT @@GLOBAL.gtid_executed").await
-}
-
-/// The GTIDs whose binlog files are gone.
-///
-/// # Errors
-/// When the session fails.
-pub async fn read_purged(session: &mut Session) -> Result<GtidSet, Error> {
-    read_gtids(session, "SELECT @@GLOBAL.gtid_purged").await
-}
-
 /// The name of the oldest binlog file that is left.
 ///
 /// # Errors
@@ -254,11 +238,6 @@ pub async fn read_purged(session: &mut Session) -> Result<GtidSet, Error> {
 pub async fn read_oldest_binlog(session: &mut Session) -> Result<String, Error> {
     let row = session.query_one("SHOW BINARY LOGS", LIMIT).await?;
     row.expect_string(0, "the oldest binlog file")
-}
-
-async fn read_gtids(session: &mut Session, sql: &str) -> Result<GtidSet, Error> {
-    let row = session.query_one(sql, LIMIT).await?;
-    Ok(row.expect_string(0, "a GTID set")?.parse()?)
 }
 
 fn variables_query() -> String {

@@ -39,7 +39,7 @@ pub enum Statement {
     },
     /// A change of rows logged as text.
     Dml {
-        /// Every identifier and keyword in it, lower case, in order.
+        /// Every identifier and keyword in it and its default database, lower case, in order.
         names: Vec<String>,
     },
     /// Anything else, temporary tables included.
@@ -102,7 +102,10 @@ impl Statement {
             Self::Ddl { tables, .. } => tables.iter().any(|named| {
                 same_name(&named.database, &table.database) && same_name(&named.table, &table.table)
             }),
-            Self::Dml { names } => names.binary_search(&table.table.to_lowercase()).is_ok(),
+            // A view, a trigger or a function may change a table that the text does not name.
+            Self::Dml { names } => [&table.database, &table.table]
+                .into_iter()
+                .any(|name| names.binary_search(&name.to_lowercase()).is_ok()),
             Self::Begin
             | Self::Commit
             | Self::Rollback
@@ -130,7 +133,10 @@ pub fn classify(text: &str, default_database: &str) -> Statement {
     }
     let is_dml = ["INSERT", "UPDATE", "DELETE", "REPLACE", "LOAD", "WITH"];
     if is_dml.iter().any(|word| cursor.at(&[word])) {
-        return Statement::Dml { names: names(&tokens) };
+        let mut names = names(&tokens);
+        names.push(default_database.to_lowercase());
+        names.sort();
+        return Statement::Dml { names };
     }
     Definition::new(cursor, default_database).read()
 }

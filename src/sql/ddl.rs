@@ -19,6 +19,11 @@ pub fn alter_instantly(table: &TableName, alter: &Alter) -> String {
     format!("ALTER TABLE {} {}, ALGORITHM=INSTANT", quote_table(table), alter.to_sql())
 }
 
+/// Answers a row when the table has one.
+pub fn any_row(table: &TableName) -> String {
+    format!("SELECT 1 FROM {} LIMIT 1", quote_table(table))
+}
+
 /// Drops a table if it is there.
 pub fn drop_table(table: &TableName) -> String {
     format!("DROP TABLE IF EXISTS {}", quote_table(table))

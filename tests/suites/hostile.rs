@@ -20,6 +20,8 @@ use crate::support::server::{Flavour, Server};
 use crate::support::settings::runs;
 use crate::support::workload::{self, Workload};
 
+/// Runs of each workload on each server, before the factor of the environment.
+const RUNS: u64 = 3;
 const ROWS: i64 = 8_000;
 const CLIENTS: usize = 4;
 const ROWS_PER_SECOND: u64 = 3_000;
@@ -32,12 +34,12 @@ const SWAPPED: Duration = Duration::from_secs(60);
 pub(crate) fn trials() -> Vec<Trial> {
     let mut trials =
         vec![super::trial("hostile::the_checker_sees".to_owned(), async || history::self_test())];
-    for number in 1..=runs(3) {
+    for number in 1..=runs(RUNS) {
         for workload in &workload::ALL {
             for flavour in Flavour::ALL {
                 let name = format!("{}_{}_{number}", workload.name, flavour.as_str());
                 let label = format!("hostile_{name}");
-                let seed = seed().wrapping_add(number);
+                let seed = seed().wrapping_add(number as u64);
                 let body = move || async move { run(workload, flavour, (&label, seed)).await };
                 trials.push(super::trial(format!("hostile::{name}"), body));
             }

@@ -1,10 +1,22 @@
 //! Which tests there are. In: nothing; out: one trial per test, none of them ever skipped.
 
+mod bounded;
 mod cases;
+mod checksum;
 pub(crate) mod crash;
+mod cut_over;
 mod files;
 mod frame;
+mod gate;
 mod hostile;
+mod named_losses;
+mod obstacles;
+mod points;
+mod secrets;
+mod server_crash;
+mod source_locks;
+mod take_over;
+mod wishes;
 
 use std::future::Future;
 use std::time::Duration;
@@ -25,7 +37,19 @@ pub(crate) fn trials() -> Vec<Trial> {
     trials.extend(cases::trials());
     trials.extend(frame::trials());
     trials.extend(crash::trials());
+    trials.extend(points::trials());
+    trials.extend(server_crash::trials());
+    trials.extend(take_over::trials());
+    trials.extend(cut_over::trials());
+    trials.extend(obstacles::trials());
+    trials.extend(wishes::trials());
     trials.extend(hostile::trials());
+    trials.extend(named_losses::trials());
+    trials.extend(gate::trials());
+    trials.extend(checksum::trials());
+    trials.extend(source_locks::trials());
+    trials.extend(secrets::trials());
+    trials.extend(bounded::trials());
     trials
 }
 
@@ -34,10 +58,22 @@ pub(crate) fn trial<F>(name: String, body: impl FnOnce() -> F + Send + 'static) 
 where
     F: Future<Output = Result<()>>,
 {
+    trial_within(DEADLINE, name, body)
+}
+
+/// The same with a deadline of its own.
+fn trial_within<F>(
+    deadline: Duration,
+    name: String,
+    body: impl FnOnce() -> F + Send + 'static,
+) -> Trial
+where
+    F: Future<Output = Result<()>>,
+{
     Trial::test(name, move || {
-        let ended = runtime::block_on(async { tokio::time::timeout(DEADLINE, body()).await });
+        let ended = runtime::block_on(async { tokio::time::timeout(deadline, body()).await });
         ended
-            .with_context(|| format!("the test did not end within {DEADLINE:?}"))
+            .with_context(|| format!("the test did not end within {deadline:?}"))
             .and_then(|result| result)
             .map_err(|error| Failed::from(format!("{error:#}")))
     })

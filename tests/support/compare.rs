@@ -31,6 +31,11 @@ impl Dump {
         Ok(Self { columns: columns.into_iter().map(|(name, _)| name).collect(), rows })
     }
 
+    /// How many of these rows the other side does not have.
+    pub(crate) fn missing_in(&self, other: &Self) -> usize {
+        only_in(self, other).len()
+    }
+
     /// Fails with the first rows that only one side has.
     pub(crate) fn expect_equal(&self, other: &Self, what: &str) -> Result<()> {
         if self == other {

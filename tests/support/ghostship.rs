@@ -93,6 +93,16 @@ impl Ghostship {
         Ok(())
     }
 
+    /// The last line that was heard.
+    pub(crate) fn last_line(&self) -> Option<&Value> {
+        self.lines.last()
+    }
+
+    /// Its process id.
+    pub(crate) fn pid(&self) -> u32 {
+        self.pid
+    }
+
     /// Waits for the end.
     pub(crate) async fn wait(mut self, deadline: Duration) -> Result<Ended> {
         let end = Instant::now() + deadline;

@@ -80,6 +80,12 @@ impl Manifest {
         self.store()
     }
 
+    /// Sets another password than the account's.
+    pub(crate) fn set_password(&mut self, password: &str) -> Result<()> {
+        self.secret["stringData"]["password"] = json!(password);
+        self.store()
+    }
+
     fn store(&self) -> Result<()> {
         let documents = [&self.target, &self.secret, &self.migration];
         let text: Vec<String> = documents.iter().map(|one| format!("{one:#}")).collect();

@@ -17,6 +17,7 @@ pub(crate) mod runtime;
 pub(crate) mod scene;
 pub(crate) mod server;
 pub(crate) mod settings;
+pub(crate) mod stage;
 pub(crate) mod statements;
 pub(crate) mod twin;
 pub(crate) mod wait;

@@ -43,6 +43,7 @@ struct Shared {
     gate: RwLock<()>,
     stop: AtomicBool,
     acknowledged: AtomicU64,
+    longest_micros: AtomicU64,
     known: Mutex<Rows>,
 }
 
@@ -105,6 +106,7 @@ impl Registers {
             gate: RwLock::new(()),
             stop: AtomicBool::new(false),
             acknowledged: AtomicU64::new(0),
+            longest_micros: AtomicU64::new(0),
             known: Mutex::new(rows.clone()),
         });
         let mut tasks = JoinSet::new();
@@ -128,6 +130,11 @@ impl Registers {
     /// Operations that were acknowledged so far.
     pub(crate) fn acknowledged(&self) -> u64 {
         self.shared.acknowledged.load(Ordering::SeqCst)
+    }
+
+    /// The longest time an acknowledged operation took since the last call.
+    pub(crate) fn take_longest(&self) -> Duration {
+        Duration::from_micros(self.shared.longest_micros.swap(0, Ordering::SeqCst))
     }
 
     /// Waits for `more` further operations; fails when a writer has failed.
@@ -199,6 +206,7 @@ impl Writer {
 
     /// Whether the operation has happened, as far as it takes to know that for sure.
     async fn carry_out(&mut self, operation: &Operation) -> Result<bool> {
+        let began = Instant::now();
         for statement in operation.statements() {
             match self.client.try_exec(&statement).await {
                 Ok(affected) => ensure!(
@@ -215,6 +223,8 @@ impl Writer {
                 Err(_) => return self.look_after(operation).await,
             }
         }
+        let took = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
+        self.shared.longest_micros.fetch_max(took, Ordering::SeqCst);
         self.shared.acknowledged.fetch_add(1, Ordering::SeqCst);
         Ok(true)
     }

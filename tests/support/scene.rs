@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use serde_json::json;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::client::literal;
@@ -138,7 +138,8 @@ impl Scene {
     }
 
     /// Checks what has to hold when no helper may be left, and the table is as before.
-    pub(crate) async fn expect_untouched(self) -> Result<()> {
+    pub(crate) async fn expect_untouched(mut self) -> Result<()> {
+        self.registers.wait_for_more(100).await?;
         ensure!(!self.is_swapped().await?, "the table was swapped");
         leftovers::expect_no_table(&self.database, &self.tables).await?;
         self.end().await
@@ -170,4 +171,9 @@ pub(crate) fn expect_code(ended: &Ended, code: i32) -> Result<()> {
         return Ok(());
     }
     bail!("the exit code is not {code}\n{}", ended.words())
+}
+
+/// The last JSON line of a run, which tells how it ended.
+pub(crate) fn last_line(ended: &Ended) -> Value {
+    ended.lines.last().cloned().unwrap_or_default()
 }

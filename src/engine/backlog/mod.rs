@@ -192,9 +192,10 @@ impl<M: Mark> Backlog<M> {
         self.pending.end(seq, mark);
     }
 
-    /// Xids that are prepared and neither committed nor rolled back, as far as the stream told.
+    /// Xids of prepared transactions that changed rows here and have not ended, as the stream told.
     pub fn prepared_xids(&self) -> Vec<String> {
-        self.prepared.keys().cloned().collect()
+        let ours = self.prepared.iter().filter(|(_, prepared)| !prepared.keys.is_empty());
+        ours.map(|(xid, _)| xid.clone()).collect()
     }
 
     /// Claims the part of the first unclaimed range up to `upper` (to its end when `None`).
@@ -325,11 +326,6 @@ impl<M: Mark> Backlog<M> {
     /// Keys held for chunks in flight.
     pub fn held(&self) -> usize {
         self.holds.iter().map(|hold| hold.keys.len()).sum()
-    }
-
-    /// Lanes of this backlog.
-    pub fn lane_count(&self) -> usize {
-        self.lanes.len()
     }
 
     /// From now on every applied key is remembered until it has been compared.

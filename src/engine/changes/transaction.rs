@@ -13,7 +13,7 @@ use crate::mysql::binlog::{
 use crate::mysql::position::{Coordinates, Gtid, GtidSet, Position};
 use crate::schema::key::{Key, MigrationKey};
 use crate::schema::statement::{Statement, XaVerb, classify};
-use crate::schema::table::TableName;
+use crate::schema::table::{TableName, same_name};
 
 /// How the statements of our own account begin.
 const OWN: &str = "/* ghostship";
@@ -253,7 +253,7 @@ impl Transactions {
                 self.end_prepared(end, |at| Change::XaRolledBack { xid, at })
             }
             Statement::Ddl { .. } | Statement::Dml { .. } | Statement::Other => {
-                self.refuse_if_watched(&statement, text)?;
+                self.refuse_if_watched(&statement, database, text)?;
                 Ok(self.end_unless_open(end))
             }
         }
@@ -337,21 +337,29 @@ impl Transactions {
     }
 
     /// Own statements are recognised before; everything else that may change a watched table is the
-    /// end. The server logs a SELECT as text only when a stored function in it writes.
-    fn refuse_if_watched(&self, statement: &Statement, text: &str) -> Result<(), ChangeError> {
+    /// end. A statement that is logged as text may change the source table through a view, a trigger or
+    /// a function, so any in its database counts; a SELECT is logged only when a function in it writes.
+    fn refuse_if_watched(
+        &self,
+        statement: &Statement,
+        database: &str,
+        text: &str,
+    ) -> Result<(), ChangeError> {
         let Watched { source, shadow, control, .. } = &self.watched;
-        let first = || text.split_whitespace().next().unwrap_or_default().to_uppercase();
+        let near = |names: &[String]| {
+            same_name(database, &source.database) || names.contains(&source.database.to_lowercase())
+        };
         match statement {
             Statement::Ddl { .. }
                 if [source, shadow, control].into_iter().any(|table| statement.touches(table)) =>
             {
-                Err(ChangeError::SourceChanged { statement: first() })
+                Err(ChangeError::SourceChanged { statement: verb(text) })
             }
-            Statement::Dml { .. } if statement.touches(source) => {
-                Err(ChangeError::StatementFormat { statement: first() })
+            Statement::Dml { names } if near(names) || statement.touches(source) => {
+                Err(ChangeError::StatementFormat { statement: verb(text) })
             }
-            Statement::Other if first() == "SELECT" => {
-                Err(ChangeError::StatementFormat { statement: first() })
+            Statement::Other if verb(text) == "SELECT" => {
+                Err(ChangeError::StatementFormat { statement: verb(text) })
             }
             _ => Ok(()),
         }
@@ -425,6 +433,12 @@ impl Transactions {
         })?;
         Ok(changes)
     }
+}
+
+/// The first word of a statement and nothing behind it, where values stand.
+fn verb(text: &str) -> String {
+    let letters = text.trim_start().chars().take_while(char::is_ascii_alphabetic);
+    letters.take(16).collect::<String>().to_uppercase()
 }
 
 fn started(xa: bool) -> Vec<Change> {

@@ -167,15 +167,16 @@ async fn obstacle(
             budget / 2
         )));
     }
-    if let Some(xid) =
-        locks::prepared_xa(session).await.doing("list prepared XA transactions")?.first()
-    {
+    if let Some(xid) = context.flow().backlog.prepared_xids().first() {
         return Ok(Some(format!(
             "the prepared XA transaction {xid} to end (XaPending): commit or roll it back"
         )));
     }
-    let source = &context.plan.tables.source;
-    let blockers = locks::blockers(session, source).await.doing("find who uses the table")?;
-    let old = blockers.iter().find(|blocker| blocker.age_seconds >= OLD_TRANSACTION);
-    Ok(old.map(|blocker| format!("a transaction on {source} to end (CutOverBlocked): {blocker}")))
+    for table in [&context.plan.tables.source, &context.plan.tables.shadow] {
+        let blockers = locks::blockers(session, table).await.doing("find who uses the table")?;
+        if let Some(old) = blockers.iter().find(|one| one.age_seconds >= OLD_TRANSACTION) {
+            return Ok(Some(format!("a transaction on {table} to end (CutOverBlocked): {old}")));
+        }
+    }
+    Ok(None)
 }

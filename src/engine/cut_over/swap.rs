@@ -23,6 +23,8 @@ use crate::sql::cut_over as text;
 
 /// Time that the RENAME itself is expected to need: an attempt that has less left gives up.
 const RENAME_RESERVE: Duration = Duration::from_millis(50);
+/// Keys made equal by one round under the lock: between two rounds the budget is looked at.
+const KEYS_AT_A_TIME: usize = 500;
 
 /// Why an attempt did not swap.
 pub(super) enum Failed {
@@ -44,13 +46,15 @@ type Attempt<T> = std::result::Result<T, Failed>;
 pub(super) async fn try_swap(context: &Context) -> Attempt<f64> {
     let mut session = context.open(Role::CutOver).await?;
     let mut side = context.open(Role::Control).await?;
-    raise_auto_increment(context, &mut side).await?;
+    let mut watcher = context.open(Role::Inspect).await?;
+    raise_before_lock(context, &mut side).await?;
     session.execute(text::SET_UP, SHORT).await.doing("prepare the cut-over session")?;
     let marker = markers::next(context);
     context.echoes.hold_at.store(marker, Ordering::Release);
     let began = Instant::now();
     let deadline = Deadline::after(context.tuning().lock_budget);
-    let result = lock_and_swap(context, (&mut session, &mut side), marker, deadline).await;
+    let result =
+        lock_and_swap(context, (&mut session, &mut side, &mut watcher), marker, deadline).await;
     if let Err(Failed::NotYet(_)) = &result {
         // Closing the session frees the locks when the statement cannot.
         drop(session.execute(text::UNLOCK, SHORT).await);
@@ -81,6 +85,9 @@ async fn settle(
     };
     locks::kill_own(side, &[lock_holder]).await.doing("end the cut-over session")?;
     locks::wait_until_gone(side, &[lock_holder], SHORT).await.doing("end the cut-over session")?;
+    if !context.swap_sent.load(Ordering::Acquire) && ran_out_of_time(&result) {
+        return Err(Failed::NotYet("the lock budget was spent before the swap".to_owned()));
+    }
     match confirm::look(&context.plan, side).await? {
         Bearer::Shadow => Ok(held.as_secs_f64()),
         Bearer::Source => match result_error(result) {
@@ -88,6 +95,12 @@ async fn settle(
             None => Err(Failed::Ends(Error::BrokenInvariant { what: "a swap that left no trace" })),
         },
     }
+}
+
+/// Whether a statement under the lock was given up when the budget was spent.
+fn ran_out_of_time(result: &Attempt<Duration>) -> bool {
+    matches!(result, Err(Failed::Ends(Error::Query { source, .. }))
+        if source.class() == ErrorClass::TimedOut)
 }
 
 fn result_error(result: Attempt<Duration>) -> Option<Error> {
@@ -99,15 +112,15 @@ fn result_error(result: Attempt<Duration>) -> Option<Error> {
 
 async fn lock_and_swap(
     context: &Context,
-    (session, side): (&mut Session, &mut Session),
+    (session, side, watcher): (&mut Session, &mut Session, &mut Session),
     marker: u64,
     deadline: Deadline,
 ) -> Attempt<Duration> {
     let began = Instant::now();
-    lock(context, session, side, deadline).await?;
+    lock(context, session, (side, watcher), deadline).await?;
     hit("cutover.locked");
     check_fence(context, session).await?;
-    markers::send_locked(context, session, marker).await?;
+    markers::send_locked(context, session, marker, deadline.left()).await?;
     hit("cutover.marked");
     if !markers::wait(context, marker, deadline).await? {
         return Err(Failed::NotYet("the stream did not deliver the marker in time".to_owned()));
@@ -115,13 +128,13 @@ async fn lock_and_swap(
     drain(context, session, deadline).await?;
     raise_auto_increment(context, session).await?;
     hit("cutover.drained");
-    if context.is_stopping() {
-        return Err(Failed::Ends(Error::Stopped));
-    }
+    confirm::expect_unchanged(&context.plan, side).await?;
     if deadline.left() < RENAME_RESERVE {
         return Err(Failed::NotYet("the lock budget was spent before the swap".to_owned()));
     }
-    confirm::expect_unchanged(&context.plan, side).await?;
+    if context.is_stopping() {
+        return Err(Failed::Ends(Error::Stopped));
+    }
     rename(context, session).await?;
     record(context, session, began.elapsed()).await?;
     session.execute(text::UNLOCK, SHORT).await.doing("unlock the tables")?;
@@ -133,7 +146,7 @@ async fn lock_and_swap(
 async fn lock(
     context: &Context,
     session: &mut Session,
-    side: &mut Session,
+    (side, watcher): (&mut Session, &mut Session),
     deadline: Deadline,
 ) -> Attempt<()> {
     let id = session.connection_id();
@@ -144,11 +157,26 @@ async fn lock(
         false => text::lock(&tables.source, &tables.shadow, &tables.control),
     };
     hit("cutover.lock.send");
+    let wait = deadline.left() / 2;
+    let mut who = None;
     let locked = {
         let mut locking = std::pin::pin!(session.execute(&statement, SHORT));
-        tokio::select! {
-            locked = &mut locking => locked,
-            () = tokio::time::sleep(deadline.left() / 2) => {
+        // Asked while the lock is waited for: afterwards those who waited for us have the tables.
+        let mut looking = std::pin::pin!(async {
+            tokio::time::sleep(wait / 2).await;
+            holder(context, watcher, id).await
+        });
+        let waiting = async {
+            loop {
+                tokio::select! {
+                    locked = &mut locking => return locked,
+                    found = &mut looking, if who.is_none() => who = Some(found),
+                }
+            }
+        };
+        match tokio::time::timeout(wait, waiting).await {
+            Ok(locked) => locked,
+            Err(_) => {
                 locks::kill_query(side, id).await.doing("end the wait for the lock")?;
                 locking.await
             }
@@ -157,7 +185,7 @@ async fn lock(
     match locked {
         Ok(_) => Ok(()),
         Err(error) if matches!(error.class(), ErrorClass::Retryable | ErrorClass::Interrupted) => {
-            let who = holder(context, side, id).await?;
+            let who = who.unwrap_or_else(|| Ok("a session that was not found".to_owned()))?;
             Err(Failed::NotYet(format!("the table could not be locked in time because of {who}")))
         }
         Err(source) => Err(Error::Query { doing: "lock the tables", source }.into()),
@@ -187,11 +215,11 @@ async fn check_fence(context: &Context, session: &mut Session) -> Attempt<()> {
 async fn drain(context: &Context, session: &mut Session, deadline: Deadline) -> Attempt<()> {
     for lane in 0..context.plan.lanes() {
         while !deadline.is_over() {
-            let batch = context.flow().backlog.take_batch(lane, usize::MAX);
+            let batch = context.flow().backlog.take_batch(lane, KEYS_AT_A_TIME);
             if batch.is_empty() {
                 break;
             }
-            let synced = sync_locked(context, session, lane, batch).await;
+            let synced = sync_locked(context, session, (lane, deadline), batch).await;
             let mut flow = context.flow();
             match &synced {
                 Ok(keys) => {
@@ -213,7 +241,7 @@ async fn drain(context: &Context, session: &mut Session, deadline: Deadline) -> 
             "{left} keys were left when the lock budget was spent"
         )));
     }
-    if !verify::equal_under_lock(context, session, &dirty).await? {
+    if !verify::equal_under_lock(context, session, &dirty, deadline).await? {
         return Err(Failed::NotYet(
             "rows differed under the lock and are compared again".to_owned(),
         ));
@@ -225,21 +253,21 @@ async fn drain(context: &Context, session: &mut Session, deadline: Deadline) -> 
 async fn sync_locked(
     context: &Context,
     session: &mut Session,
-    lane: usize,
+    (lane, deadline): (usize, Deadline),
     mut batch: Vec<crate::schema::key::Key>,
 ) -> Attempt<u64> {
     for _ in 0..20 {
-        let error = match sync_keys(context, session, &batch).await {
+        let error = match sync_keys(context, session, &batch, deadline.left()).await {
             Ok(()) => {
-                session.commit(SHORT).await.doing("commit under the lock")?;
+                session.commit(deadline.left()).await.doing("commit under the lock")?;
                 return Ok(batch.len() as u64);
             }
             Err(error) => error,
         };
-        session.roll_back(SHORT).await.doing("roll back under the lock")?;
         if !is_duplicate(&error) {
             return Err(error.into());
         }
+        session.roll_back(deadline.left()).await.doing("roll back under the lock")?;
         match conflict::look(context, session, Scope::Keys(&batch)).await? {
             conflict::Finding::InTheWay(keys) => {
                 context.flow().backlog.extend_batch(lane, &keys);
@@ -295,6 +323,18 @@ async fn record(context: &Context, session: &mut Session, held: Duration) -> Res
     session.commit(SHORT).await.doing("record the swap")?;
     hit("cutover.recorded");
     Ok(())
+}
+
+/// Raises the counter while nobody waits for us; a reader of the shadow table may be in the way.
+async fn raise_before_lock(context: &Context, side: &mut Session) -> Attempt<()> {
+    match raise_auto_increment(context, side).await {
+        Err(Error::Query { source, .. }) if source.class() == ErrorClass::Retryable => {
+            let who = holder(context, side, side.connection_id()).await?;
+            let shadow = &context.plan.tables.shadow;
+            Err(Failed::NotYet(format!("AUTO_INCREMENT of {shadow} waits for {who}")))
+        }
+        raised => Ok(raised?),
+    }
 }
 
 /// Gives the shadow table at least the counter of the source table, which is higher after rows at the

@@ -5,7 +5,7 @@ use super::{Reason, Refusal, Request, Verdict};
 use crate::schema::conversion::{Conversion, KeyChange, conversion, key_change};
 use crate::schema::key::{MigrationKey, SharedKey};
 use crate::schema::mapping::{ColumnPair, Mapping};
-use crate::schema::table::{Column, Generation, Index, IndexPart, Table, same_name};
+use crate::schema::table::{Column, ColumnType, Generation, Index, IndexPart, Table, same_name};
 use crate::sql::conflict::{OtherUnique, UniqueColumn};
 use crate::sql::sync::Pair;
 
@@ -217,7 +217,17 @@ fn unique_column(
         let (source, shadow) = (source.column(name)?.clone(), shadow.column(name)?.clone());
         Some(ColumnPair { source, shadow })
     };
-    Some(UniqueColumn { pair: copied.or_else(generated)?, prefix: part.prefix })
+    let pair = copied.or_else(generated)?;
+    // Whether two values become one can only be told beforehand when the conversion changes none.
+    let keeps_values = matches!(
+        conversion(&pair.source, &pair.shadow),
+        Conversion::Unchanged | Conversion::Widening
+    );
+    let both_text = |pair: &ColumnPair| {
+        let text = |column: &Column| matches!(column.column_type, ColumnType::Text { .. });
+        text(&pair.source) && text(&pair.shadow)
+    };
+    (keeps_values || both_text(&pair)).then_some(UniqueColumn { pair, prefix: part.prefix })
 }
 
 /// Whether the definitions are the same but for the name and the next AUTO_INCREMENT value.

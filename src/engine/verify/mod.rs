@@ -224,14 +224,14 @@ async fn list(
     let plan = &context.plan;
     let bounds = (bounds.0.as_ref(), bounds.1.as_ref());
     let statement = checksum::list_range(&plan.pair, &plan.comparison, side, bounds)?;
-    hashes(context, session, side, &statement).await
+    hashes(context, session, (side, BATCH_LIMIT), &statement).await
 }
 
 /// Runs a statement that lists keys and hashes.
 async fn hashes(
     context: &Context,
     session: &mut Session,
-    side: Side,
+    (side, limit): (Side, Duration),
     statement: &str,
 ) -> Result<Hashes> {
     let pair = &context.plan.pair;
@@ -239,7 +239,7 @@ async fn hashes(
         Side::Source => &pair.source_key,
         Side::Shadow => &pair.shadow_key,
     };
-    let rows = session.query_rows(statement, BATCH_LIMIT).await.doing("list row hashes")?;
+    let rows = session.query_rows(statement, limit).await.doing("list row hashes")?;
     let hash = Error::BrokenInvariant { what: "a row has no hash" };
     rows.iter()
         .map(|row| Some((rows::key_of(key, row), row.string(key.columns.len())?)))

@@ -1,0 +1,238 @@
+//! What stands in the way of a cut-over: open transactions, readers of the shadow table, prepared XA
+//! transactions, and a session that renames the helper tables. It is named, writers never wait longer
+//! than the lock budget, and when it is gone the tables are swapped.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use libtest_mimic::Trial;
+use serde_json::{Value, json};
+
+use crate::support::client::Client;
+use crate::support::database::Database;
+use crate::support::registers::TABLE;
+use crate::support::scene::{RUN, Scene, Shape, expect_code};
+use crate::support::server::Flavour;
+use crate::support::settings::runs;
+use crate::support::wait::let_time_pass;
+
+/// The lock budget of these tests, and what a busy machine may add.
+const BUDGET: Duration = Duration::from_secs(1);
+const SLACK: Duration = Duration::from_millis(300);
+/// How long each of the short transactions stays open: too short to count as an old one.
+const SHORT_TRANSACTION: Duration = Duration::from_millis(700);
+
+/// One test per obstacle.
+pub(crate) fn trials() -> Vec<Trial> {
+    let mut trials = vec![
+        super::trial("obstacles::open_transaction_is_named".to_owned(), open_transaction),
+        super::trial(
+            "obstacles::short_transactions_cost_the_budget_at_most".to_owned(),
+            short_transactions,
+        ),
+        super::trial("obstacles::reader_of_the_shadow_is_named".to_owned(), reader_of_the_shadow),
+        super::trial("obstacles::prepared_xa_is_named".to_owned(), prepared_xa),
+    ];
+    for number in 0..runs(4) {
+        let name = format!("obstacles::helpers_are_renamed::{number}");
+        trials.push(super::trial(name, move || helpers_are_renamed(number)));
+    }
+    trials
+}
+
+async fn scene(label: &str) -> Result<Scene> {
+    let shape = Shape { rows: 500, ..Shape::default() };
+    let mut scene = Scene::shared(&format!("obstacles_{label}"), Flavour::Gtid, shape).await?;
+    scene.manifest.set(&[("/copy", json!({})), ("/cutOver", json!({"lockBudget": "1s"}))])?;
+    Ok(scene)
+}
+
+async fn open_transaction() -> Result<()> {
+    let scene = scene("open").await?;
+    let mut blocker = scene.database.connect().await?;
+    blocker.exec("BEGIN").await?;
+    blocker.texts(&format!("SELECT COUNT(*) FROM {TABLE}")).await?;
+    let id = blocker.texts("SELECT CONNECTION_ID()").await?.concat();
+    let mut run = scene.run(None)?;
+    let names = |line: &Value| {
+        let text = line["waitingFor"].as_str().unwrap_or_default();
+        text.contains("CutOverBlocked") && text.contains(&format!("connection {id} "))
+    };
+    run.wait_until("the transaction is named", RUN, names).await?;
+    ensure!(!scene.is_swapped().await?, "the table was swapped under an open transaction");
+    scene.registers.take_longest();
+    blocker.exec("COMMIT").await?;
+    expect_code(&run.wait(RUN).await?, 0)?;
+    expect_short_waits(&scene)?;
+    blocker.close().await?;
+    scene.expect_completed().await
+}
+
+/// Two sessions hold the table in turns, so that it is never free and no transaction is old.
+async fn short_transactions() -> Result<()> {
+    let scene = scene("short").await?;
+    let stop = Arc::new(AtomicBool::new(false));
+    let mut holders = Vec::new();
+    for turn in 0..2 {
+        let client = scene.database.connect().await?;
+        let delay = SHORT_TRANSACTION / 2 * turn;
+        holders.push(tokio::task::spawn(hold_in_turns(client, delay, Arc::clone(&stop))));
+    }
+    let mut run = scene.run(None)?;
+    run.wait_for("CutOver", RUN).await?;
+    scene.registers.take_longest();
+    let blocked = |line: &Value| {
+        line["cutOverAttempts"].as_u64() >= Some(2)
+            && line["lastCutOverError"].as_str().is_some_and(|error| error.contains("connection "))
+    };
+    let seen = run.wait_until("two attempts were blocked", RUN, blocked).await;
+    stop.store(true, Ordering::SeqCst);
+    for holder in holders {
+        holder.await??;
+    }
+    seen?;
+    expect_code(&run.wait(RUN).await?, 0)?;
+    expect_short_waits(&scene)?;
+    scene.expect_completed().await
+}
+
+async fn hold_in_turns(mut client: Client, delay: Duration, stop: Arc<AtomicBool>) -> Result<()> {
+    // Holding a transaction open for a time is what is tried.
+    let_time_pass(delay).await;
+    while !stop.load(Ordering::SeqCst) {
+        client.exec("BEGIN").await?;
+        client.texts(&format!("SELECT COUNT(*) FROM {TABLE} WHERE id < 3")).await?;
+        let_time_pass(SHORT_TRANSACTION).await;
+        client.exec("COMMIT").await?;
+    }
+    client.close().await
+}
+
+async fn reader_of_the_shadow() -> Result<()> {
+    let mut scene = scene("reader").await?;
+    scene.manifest.set(&[("/postponeCutOver", json!(true))])?;
+    let mut run = scene.run(None)?;
+    run.wait_for("AwaitCutOver", RUN).await?;
+    let mut reader = scene.database.connect().await?;
+    reader.exec("BEGIN").await?;
+    reader.texts(&format!("SELECT COUNT(*) FROM {TABLE}_gho")).await?;
+    let id = reader.texts("SELECT CONNECTION_ID()").await?.concat();
+    scene.registers.take_longest();
+    scene.manifest.set(&[("/postponeCutOver", json!(false))])?;
+    let names = |line: &Value| line.to_string().contains(&format!("connection {id} "));
+    run.wait_until("the reader is named", RUN, names).await?;
+    ensure!(!scene.is_swapped().await?, "the table was swapped under a reader of the shadow");
+    reader.exec("COMMIT").await?;
+    expect_code(&run.wait(RUN).await?, 0)?;
+    expect_short_waits(&scene)?;
+    reader.close().await?;
+    scene.expect_completed().await
+}
+
+async fn prepared_xa() -> Result<()> {
+    let mut scene = scene("xa").await?;
+    scene.manifest.set(&[("/postponeCutOver", json!(true))])?;
+    let mut run = scene.run(None)?;
+    run.wait_for("AwaitCutOver", RUN).await?;
+    let (id, mut client) = (9_000_001, scene.database.connect().await?);
+    for statement in [
+        "XA START 'obstacle'",
+        &format!("INSERT INTO {TABLE} (id, u, version, tag) VALUES ({id}, {id}0, 0, 'xa')"),
+        "XA END 'obstacle'",
+        "XA PREPARE 'obstacle'",
+    ] {
+        client.exec(statement).await?;
+    }
+    // It dangles: nobody is connected to it any more.
+    client.close().await?;
+    scene.manifest.set(&[("/postponeCutOver", json!(false))])?;
+    let names =
+        |line: &Value| line["waitingFor"].as_str().is_some_and(|text| text.contains("XaPending"));
+    run.wait_until("the prepared transaction is named", RUN, names).await?;
+    ensure!(!scene.is_swapped().await?, "the table was swapped under a prepared transaction");
+    let mut client = scene.database.connect().await?;
+    client.exec("XA COMMIT 'obstacle'").await?;
+    scene.registers.add(id, (Some(id * 10), 0, "xa".to_owned()));
+    expect_code(&run.wait(RUN).await?, 0)?;
+    client.close().await?;
+    scene.expect_completed().await
+}
+
+/// Since the cut-over stage was entered.
+fn expect_short_waits(scene: &Scene) -> Result<()> {
+    let longest = scene.registers.take_longest();
+    ensure!(longest < BUDGET + SLACK, "a writer waited {longest:?}, the budget is {BUDGET:?}");
+    Ok(())
+}
+
+/// What the hostile session does again and again; each may fail.
+const HOSTILE: [&str; 6] = [
+    "CREATE TABLE t_del (x INT)",
+    "DROP TABLE t_del",
+    "RENAME TABLE t_gho TO t_stolen",
+    "RENAME TABLE t_stolen TO t_gho",
+    "RENAME TABLE t_ghc TO t_stolen_ghc",
+    "RENAME TABLE t_stolen_ghc TO t_ghc",
+];
+
+async fn helpers_are_renamed(number: u64) -> Result<()> {
+    let mut scene = scene(&format!("hostile_{number}")).await?;
+    scene.manifest.set(&[("/postponeCutOver", json!(true))])?;
+    let mut run = scene.run(None)?;
+    run.wait_for("AwaitCutOver", RUN).await?;
+    scene.manifest.set(&[("/postponeCutOver", json!(false))])?;
+    run.wait_for("CutOver", RUN).await?;
+    let stop = Arc::new(AtomicBool::new(false));
+    let which = if number.is_multiple_of(2) { &HOSTILE[..2] } else { &HOSTILE[2..] };
+    let client = scene.database.connect().await?;
+    let hostile = tokio::task::spawn(harass(client, which, Arc::clone(&stop)));
+    let ended = run.wait(RUN).await;
+    stop.store(true, Ordering::SeqCst);
+    let happened = hostile.await??;
+    let ended = ended?;
+    ensure!(happened > 0, "the hostile session did nothing");
+    let swapped = scene.is_swapped().await?;
+    ensure!(swapped == (ended.code == Some(0)), "swapped: {swapped}\n{}", ended.words());
+    eprintln!("hostile {number}: {happened} statements, exit code {:?}", ended.code);
+    scene.registers.compare(&scene.database).await?;
+    tidy(&scene.database).await?;
+    if !swapped {
+        scene.manifest.set(&[("/abort", json!(true))])?;
+        let ended = scene.run(None)?.wait(RUN).await?;
+        expect_code(&ended, 5).context("the abort afterwards")?;
+        return scene.expect_untouched().await;
+    }
+    scene.end().await
+}
+
+async fn harass(mut client: Client, statements: &[&str], stop: Arc<AtomicBool>) -> Result<u64> {
+    client.exec("SET SESSION lock_wait_timeout = 1").await?;
+    let mut happened = 0;
+    while !stop.load(Ordering::SeqCst) {
+        for statement in statements {
+            happened += u64::from(client.try_exec(statement).await.is_ok());
+        }
+    }
+    client.close().await?;
+    Ok(happened)
+}
+
+/// Takes the hostile session's own things away.
+async fn tidy(database: &Database) -> Result<()> {
+    let tables = database.tables().await?;
+    let mut client = database.connect().await?;
+    let has = |name: &str| tables.iter().any(|table| table == name);
+    for (stolen, name) in [("t_stolen", "t_gho"), ("t_stolen_ghc", "t_ghc")] {
+        if has(stolen) {
+            client.exec(&format!("RENAME TABLE {stolen} TO {name}")).await?;
+        }
+    }
+    let columns = "SELECT COLUMN_NAME FROM information_schema.COLUMNS \
+                   WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = 't_del'";
+    if client.texts(columns).await? == ["x"] {
+        client.exec("DROP TABLE t_del").await?;
+    }
+    client.close().await
+}

@@ -1,0 +1,161 @@
+//! Two workers: one is frozen at a named point, the same command is started again and takes over, and
+//! the first one wakes. It must end by itself, without having written anything under its old epoch.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use libtest_mimic::Trial;
+use serde_json::json;
+
+use crate::support::client::{Client, text};
+use crate::support::database::Database;
+use crate::support::ghostship::Ended;
+use crate::support::scene::{RUN, Scene, Shape, expect_code, last_line};
+use crate::support::server::Flavour;
+use crate::support::settings::runs;
+
+/// When the frozen worker wakes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wakes {
+    /// While its successor waits for permission to cut over.
+    Beside,
+    /// After its successor has finished.
+    After,
+}
+
+/// Where the first worker is frozen, at which hit, and when it wakes.
+const POINTS: [(&str, u64, Wakes); 16] = [
+    ("prepare.control.after", 0, Wakes::Beside),
+    ("prepare.shadow.after", 0, Wakes::Beside),
+    ("prepare.positioned", 0, Wakes::After),
+    ("chunk.fenced", 1, Wakes::Beside),
+    ("chunk.recorded", 1, Wakes::Beside),
+    ("chunk.committed", 1, Wakes::After),
+    ("apply.fenced", 2, Wakes::Beside),
+    ("apply.positioned", 2, Wakes::After),
+    ("heartbeat.begin", 1, Wakes::Beside),
+    ("state.Verify.before", 0, Wakes::Beside),
+    ("cutover.lock.send", 0, Wakes::Beside),
+    ("cutover.locked", 0, Wakes::Beside),
+    ("cutover.rename.send", 0, Wakes::Beside),
+    ("cutover.rename.send", 0, Wakes::After),
+    ("cutover.recorded", 0, Wakes::After),
+    ("cleanup.old", 0, Wakes::After),
+];
+
+/// One test per point, and in a long run so many times each.
+pub(crate) fn trials() -> Vec<Trial> {
+    let mut trials = Vec::new();
+    for round in 0..runs(1) {
+        for (point, skip, wakes) in POINTS {
+            let name = format!("take_over::{wakes:?}::{point}@{skip}#{round}");
+            trials.push(super::trial(name.clone(), move || take_over(name, (point, skip), wakes)));
+        }
+    }
+    trials
+}
+
+async fn take_over(name: String, (point, skip): (&str, u64), wakes: Wakes) -> Result<()> {
+    let mut scene = Scene::shared(&name, Flavour::Gtid, Shape::default()).await?;
+    let first = scene.run(Some(&format!("{point}=stop@{skip}")))?;
+    first.wait_until_stopped(RUN).await?;
+    let epochs = Epochs::watch(&scene.database).await?;
+    let (first, second) = match wakes {
+        Wakes::Beside => {
+            scene.manifest.set(&[("/postponeCutOver", json!(true))])?;
+            let mut second = scene.run(None)?;
+            second.wait_for("AwaitCutOver", RUN).await?;
+            first.signal("CONT")?;
+            let first = first.wait(RUN).await.context("the first worker, woken")?;
+            scene.registers.wait_for_more(50).await?;
+            scene.manifest.set(&[("/postponeCutOver", json!(false))])?;
+            (first, second.wait(RUN).await?)
+        }
+        Wakes::After => {
+            let second = scene.run(None)?.wait(RUN).await?;
+            first.signal("CONT")?;
+            (first.wait(RUN).await.context("the first worker, woken")?, second)
+        }
+    };
+    epochs.stop().await?;
+    expect_code(&second, 0).context("the second worker")?;
+    expect_superseded(&first, wakes)?;
+    scene.expect_completed().await
+}
+
+/// A worker that was taken over from says so; one that wakes when all is done may see that instead.
+fn expect_superseded(ended: &Ended, wakes: Wakes) -> Result<()> {
+    let line = last_line(ended);
+    let is_superseded = line["reason"] == "Superseded" && ended.code.is_some_and(|code| code != 0);
+    let is_done = ended.code == Some(0) && line["type"] == "outcome";
+    ensure!(
+        is_superseded || (is_done && wakes == Wakes::After),
+        "the first worker did not end as superseded\n{}",
+        ended.words()
+    );
+    Ok(())
+}
+
+/// Samples the epochs of the control table's rows: none may ever go back.
+struct Epochs {
+    stop: Arc<AtomicBool>,
+    task: tokio::task::JoinHandle<Result<u64>>,
+}
+
+impl Epochs {
+    async fn watch(database: &Arc<Database>) -> Result<Self> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let client = database.connect().await?;
+        let task = tokio::task::spawn(sample(client, Arc::clone(&stop)));
+        Ok(Self { stop, task })
+    }
+
+    /// Fails when an epoch went back, or nothing was seen.
+    async fn stop(self) -> Result<()> {
+        self.stop.store(true, Ordering::SeqCst);
+        let samples = self.task.await??;
+        ensure!(samples > 0, "no row of the control table was seen");
+        Ok(())
+    }
+}
+
+async fn sample(mut client: Client, stop: Arc<AtomicBool>) -> Result<u64> {
+    const MISSING: u16 = 1146;
+    let mut newest: BTreeMap<(String, String), u64> = BTreeMap::new();
+    let mut samples = 0;
+    let mut ticks = tokio::time::interval(Duration::from_millis(10));
+    while !stop.load(Ordering::SeqCst) {
+        ticks.tick().await;
+        let rows = client.rows("SELECT kind, id, epoch FROM t_ghc").await;
+        let rows = match rows {
+            Ok(rows) => rows,
+            Err(error) if is_server_error(&error, MISSING) => {
+                // A preparation that is begun again has a control table of its own.
+                newest.clear();
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
+        for row in &rows {
+            let (key, epoch) = ((text(row, 0), text(row, 1)), text(row, 2).parse()?);
+            let before = newest.insert(key.clone(), epoch);
+            if before.is_some_and(|before| before > epoch) {
+                bail!("the epoch of {key:?} went back from {before:?} to {epoch}");
+            }
+            samples += 1;
+        }
+    }
+    client.close().await?;
+    Ok(samples)
+}
+
+fn is_server_error(error: &anyhow::Error, code: u16) -> bool {
+    let server = |cause: &(dyn std::error::Error + 'static)| match cause.downcast_ref() {
+        Some(mysql_async::Error::Server(error)) => error.code == code,
+        Some(_) | None => false,
+    };
+    error.chain().any(server)
+}
