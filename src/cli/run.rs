@@ -42,7 +42,7 @@ pub async fn execute(arguments: RunArguments, console: &Console) -> Exit {
         );
     }
     match Signals::take() {
-        Ok(signals) => run(arguments, console, loaded, signals).await,
+        Ok(signals) => Box::pin(run(arguments, console, loaded, signals)).await,
         Err(error) => {
             console.note(&format!("error: cannot listen for signals: {error}"));
             Exit::Failed

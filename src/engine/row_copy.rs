@@ -54,15 +54,16 @@ pub async fn run(context: &Context) -> Result<()> {
         let mut claimed = false;
         let wait = rate.due(context, tuning.max_rows_per_second);
         let may_claim = !stopping && !paused && wait.is_zero();
-        if may_claim && running.len() < tuning.copy_threads {
-            if let Some(chunk) = claim(context, &mut planner, size.rows()).await? {
-                let session = match idle.pop() {
-                    Some(session) => session,
-                    None => context.open(Role::Copy).await?,
-                };
-                running.push(copy_chunk(context, session, chunk));
-                claimed = true;
-            }
+        if may_claim
+            && running.len() < tuning.copy_threads
+            && let Some(chunk) = claim(context, &mut planner, size.rows()).await?
+        {
+            let session = match idle.pop() {
+                Some(session) => session,
+                None => context.open(Role::Copy).await?,
+            };
+            running.push(copy_chunk(context, session, chunk));
+            claimed = true;
         }
         if claimed && running.len() < tuning.copy_threads {
             continue;

@@ -98,11 +98,7 @@ async fn repair(context: &Context, keys: &[Key]) -> Result<()> {
     }
     tracing::warn!(rows = keys.len(), "rows differ without an event that explains it: repairing");
     context.save(|state| state.rows_repaired = repaired).await?;
-    let mut flow = context.flow();
-    for key in keys {
-        flow.backlog.repair(key.clone());
-    }
-    drop(flow);
+    queue_repair(context, keys);
     context.lane_work.notify_waiters();
     // No event stands for a repaired key, so a restart would not bring it back: nothing may be recorded
     // as verified before its lane has written it.
@@ -113,6 +109,13 @@ async fn repair(context: &Context, keys: &[Key]) -> Result<()> {
         }
     }
     Ok(())
+}
+
+fn queue_repair(context: &Context, keys: &[Key]) {
+    let mut flow = context.flow();
+    for key in keys {
+        flow.backlog.repair(key.clone());
+    }
 }
 
 fn mismatch(repaired: u64, limit: u64) -> Refusal {
