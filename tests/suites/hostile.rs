@@ -39,7 +39,7 @@ pub(crate) fn trials() -> Vec<Trial> {
             for flavour in Flavour::ALL {
                 let name = format!("{}_{}_{number}", workload.name, flavour.as_str());
                 let label = format!("hostile_{name}");
-                let seed = seed().wrapping_add(number as u64);
+                let seed = seed().wrapping_add(number);
                 let body = move || async move { run(workload, flavour, (&label, seed)).await };
                 trials.push(super::trial(format!("hostile::{name}"), body));
             }

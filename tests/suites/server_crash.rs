@@ -44,7 +44,7 @@ async fn kill(name: String, (point, skip): (&str, u64), round: u64) -> Result<()
     run.wait_until_stopped(RUN).await?;
     // The writers whose answers get lost look for them when the server is back.
     private.kill()?;
-    let ended = if round % 2 == 0 {
+    let ended = if round.is_multiple_of(2) {
         run.signal("CONT")?;
         private.restart()?;
         run.wait(RUN).await.context("the run that goes on by itself")?
