@@ -17,7 +17,7 @@ use crate::support::settings::runs;
 use crate::support::wait::let_time_pass;
 
 /// Cut-overs of one test, and tests of one server in an ordinary run.
-const CUT_OVERS: u64 = 10;
+const CUT_OVERS: u64 = 8;
 /// The latest moment of a disturbance after the stage was entered.
 const LATEST_MICROS: i64 = 120_000;
 
@@ -32,11 +32,11 @@ enum Fault {
     KillSession,
 }
 
-/// So many tests of ten cut-overs each.
+/// So many tests of [`CUT_OVERS`] each.
 pub(crate) fn trials() -> Vec<Trial> {
     let mut trials = Vec::new();
-    for number in 0..runs(4) {
-        let flavour = if number % 4 == 3 { Flavour::Plain } else { Flavour::Gtid };
+    for number in 0..runs(5) {
+        let flavour = if number % 5 == 3 { Flavour::Plain } else { Flavour::Gtid };
         let name = format!("cut_over::kills::{}::{number}", flavour.as_str());
         trials.push(super::trial(name, move || disturbed(number, flavour)));
     }

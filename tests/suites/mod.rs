@@ -12,6 +12,7 @@ mod hostile;
 mod named_losses;
 mod obstacles;
 mod points;
+mod resume;
 mod secrets;
 mod server_crash;
 mod source_locks;
@@ -38,6 +39,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     trials.extend(frame::trials());
     trials.extend(crash::trials());
     trials.extend(points::trials());
+    trials.extend(resume::trials());
     trials.extend(server_crash::trials());
     trials.extend(take_over::trials());
     trials.extend(cut_over::trials());

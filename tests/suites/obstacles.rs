@@ -22,7 +22,7 @@ use crate::support::wait::let_time_pass;
 const BUDGET: Duration = Duration::from_secs(1);
 const SLACK: Duration = Duration::from_millis(300);
 /// How long each of the short transactions stays open: too short to count as an old one.
-const SHORT_TRANSACTION: Duration = Duration::from_millis(700);
+const SHORT_TRANSACTION: Duration = Duration::from_millis(950);
 
 /// One test per obstacle.
 pub(crate) fn trials() -> Vec<Trial> {
@@ -70,24 +70,24 @@ async fn open_transaction() -> Result<()> {
     scene.expect_completed().await
 }
 
-/// Two sessions hold the table in turns, so that it is never free and no transaction is old.
+/// Sessions hold the table in turns: whenever the lock is asked for, one of them keeps the table for
+/// longer than the lock is waited for, and none of the transactions is old.
 async fn short_transactions() -> Result<()> {
     let scene = scene("short").await?;
     let stop = Arc::new(AtomicBool::new(false));
     let mut holders = Vec::new();
-    for turn in 0..2 {
+    for turn in 0..4 {
         let client = scene.database.connect().await?;
-        let delay = SHORT_TRANSACTION / 2 * turn;
+        let delay = SHORT_TRANSACTION / 4 * turn;
         holders.push(tokio::task::spawn(hold_in_turns(client, delay, Arc::clone(&stop))));
     }
     let mut run = scene.run(None)?;
     run.wait_for("CutOver", RUN).await?;
     scene.registers.take_longest();
     let blocked = |line: &Value| {
-        line["cutOverAttempts"].as_u64() >= Some(2)
-            && line["lastCutOverError"].as_str().is_some_and(|error| error.contains("connection "))
+        line["lastCutOverError"].as_str().is_some_and(|error| error.contains("connection "))
     };
-    let seen = run.wait_until("two attempts were blocked", RUN, blocked).await;
+    let seen = run.wait_until("an attempt was blocked", RUN, blocked).await;
     stop.store(true, Ordering::SeqCst);
     for holder in holders {
         holder.await??;

@@ -27,12 +27,6 @@ const STEPS: &[(&str, &str, &str, &str)] = &[
     ("heartbeat.rs", "let written = fenced(", "heartbeat.begin", "heartbeat.written"),
     ("markers.rs", "put_fenced(session", "marker.before", "marker.after"),
     ("gate.rs", "control::put_fenced(", "barrier.before", "barrier.after"),
-    (
-        "cut_over/swap.rs",
-        "lock(context, session, side, deadline)",
-        "lock_and_swap",
-        "cutover.locked",
-    ),
     ("cut_over/swap.rs", "send_locked(", "cutover.locked", "cutover.marked"),
     ("cut_over/swap.rs", "drain(context, session", "cutover.marked", "cutover.drained"),
     (

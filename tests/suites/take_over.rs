@@ -13,9 +13,11 @@ use serde_json::json;
 use crate::support::client::{Client, text};
 use crate::support::database::Database;
 use crate::support::ghostship::Ended;
+use crate::support::random::{Random, seed};
 use crate::support::scene::{RUN, Scene, Shape, expect_code, last_line};
 use crate::support::server::Flavour;
 use crate::support::settings::runs;
+use crate::support::wait::let_time_pass;
 
 /// When the frozen worker wakes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +48,9 @@ const POINTS: [(&str, u64, Wakes); 16] = [
     ("cleanup.old", 0, Wakes::After),
 ];
 
+/// The latest moment of a freeze after the copy began.
+const LATEST_MILLIS: i64 = 2000;
+
 /// One test per point, and in a long run so many times each.
 pub(crate) fn trials() -> Vec<Trial> {
     let mut trials = Vec::new();
@@ -55,7 +60,39 @@ pub(crate) fn trials() -> Vec<Trial> {
             trials.push(super::trial(name.clone(), move || take_over(name, (point, skip), wakes)));
         }
     }
+    for number in 0..runs(4) {
+        let name = format!("take_over::Random::{number}");
+        trials.push(super::trial(name.clone(), move || at_random(name, number)));
+    }
     trials
+}
+
+/// The first worker is frozen from outside, wherever it happens to be.
+async fn at_random(name: String, number: u64) -> Result<()> {
+    let seed = seed().wrapping_add(number * 7919);
+    eprintln!("{name}: seed {seed}");
+    let shape = Shape { unique: number % 2 == 1, ..Shape::default() };
+    let mut scene = Scene::shared(&name, Flavour::Gtid, shape).await?;
+    scene.manifest.set(&[("/postponeCutOver", json!(true))])?;
+    let mut first = scene.run(None)?;
+    first.wait_for("RowCopy", RUN).await?;
+    // The moment is what is tried: it follows from the seed.
+    let moment = u64::try_from(Random::new(seed).between(0, LATEST_MILLIS))?;
+    let_time_pass(Duration::from_millis(moment)).await;
+    first.signal("STOP")?;
+    first.wait_until_stopped(RUN).await?;
+    let epochs = Epochs::watch(&scene.database).await?;
+    let mut second = scene.run(None)?;
+    second.wait_for("AwaitCutOver", RUN).await?;
+    first.signal("CONT")?;
+    let first = first.wait(RUN).await.context("the first worker, woken")?;
+    scene.registers.wait_for_more(50).await?;
+    scene.manifest.set(&[("/postponeCutOver", json!(false))])?;
+    let second = second.wait(RUN).await?;
+    epochs.stop().await?;
+    expect_code(&second, 0).context("the second worker")?;
+    expect_superseded(&first, Wakes::Beside)?;
+    scene.expect_completed().await
 }
 
 async fn take_over(name: String, (point, skip): (&str, u64), wakes: Wakes) -> Result<()> {

@@ -114,11 +114,14 @@ async fn pause() -> Result<()> {
     scene.manifest.set(&[("/paused", json!(true))])?;
     let paused =
         |line: &Value| line["waitingFor"].as_str().is_some_and(|text| text.contains("paused"));
-    let first = run.wait_until("it is paused", RUN, paused).await?;
-    scene.registers.wait_for_more(300).await?;
+    let shown = run.wait_until("it is paused", RUN, paused).await?;
     let applied = |line: &Value| line["keysApplied"].as_u64().unwrap_or_default();
+    // The counters are sampled now and then: those of the first line may be of before.
+    let later = |line: &Value| applied(line) > applied(&shown);
+    let first = run.wait_until("keys are applied in the pause", RUN, later).await?;
+    scene.registers.wait_for_more(300).await?;
     let more = |line: &Value| applied(line) > applied(&first);
-    let second = run.wait_until("keys are applied in the pause", RUN, more).await?;
+    let second = run.wait_until("more keys are applied in the pause", RUN, more).await?;
     ensure!(copied(&first) == copied(&second), "rows were copied in the pause: {first} {second}");
     ensure!(second["phase"] == "RowCopy", "the pause did not meet the copy: {second}");
     scene.manifest.set(&[("/paused", json!(false)), ("/copy/maxRowsPerSecond", json!(0))])?;
