@@ -35,7 +35,7 @@ pub(crate) fn trials() -> Vec<Trial> {
 }
 
 async fn run(flavour: Flavour) -> Result<()> {
-    let rows = if runs() > 1 { ROWS.1 } else { ROWS.0 };
+    let rows = if runs(1) > 1 { ROWS.1 } else { ROWS.0 };
     let workload = workload::ALL.iter().find(|one| one.name == "registers");
     let workload = workload.context("there is no such workload")?;
     let server = Server::shared(flavour)?;

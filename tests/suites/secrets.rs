@@ -7,7 +7,6 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Result, ensure};
 use libtest_mimic::Trial;
-use serde_json::json;
 
 use crate::support::ghostship::Ghostship;
 use crate::support::server::{Flavour, Server};
