@@ -17,7 +17,7 @@ pub enum Guard {
 
 #[cfg(not(feature = "failpoints"))]
 mod disabled {
-    use super::Guard;
+    use crate::failpoint::Guard;
 
     /// Whether a test took this guard away: never.
     #[inline]
@@ -39,7 +39,7 @@ mod enabled {
     use std::collections::HashMap;
     use std::sync::{LazyLock, Mutex, PoisonError};
 
-    use super::Guard;
+    use crate::failpoint::Guard;
 
     static ARMED: LazyLock<Mutex<HashMap<String, Point>>> = LazyLock::new(Mutex::default);
 
