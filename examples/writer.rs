@@ -14,6 +14,7 @@ use ghostship::tasks::TaskGroup;
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Opts, OptsBuilder};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval};
 
 /// The time between two statements of one session: a steady load that leaves room on two cores.
@@ -41,13 +42,25 @@ async fn main() -> Result<()> {
         .db_name(Some("demo"))
         .into();
     let shared = Shared::default();
+    let (running, mut ended) = mpsc::channel::<()>(1);
     let mut writers = TaskGroup::new();
     for _ in 0..sessions.parse::<u8>().context("SESSIONS is a number up to 255")? {
-        writers.spawn("a writer", write(options.clone(), shared.clone()));
+        let (options, shared, running) = (options.clone(), shared.clone(), running.clone());
+        writers.spawn("a writer", async move {
+            let written = write(options, shared).await;
+            drop(running);
+            written
+        });
     }
     let mut told_to_end = signal(SignalKind::terminate())?;
-    writers.run(told_to_end.recv()).await?;
-    shared.stop.store(true, Ordering::SeqCst);
+    drop(running);
+    let end = async {
+        told_to_end.recv().await;
+        shared.stop.store(true, Ordering::SeqCst);
+        // A statement that was sent is answered before anybody looks.
+        ended.recv().await
+    };
+    writers.run(end).await?;
     let acknowledged = std::mem::take(&mut *lock(&shared.acknowledged));
     report(&acknowledged, &read_back(options).await?)
 }
