@@ -6,14 +6,12 @@ use ghostship::engine::reason::Reason;
 
 use super::source::{files, read};
 use super::{Rule, Violations};
-use crate::suites::crash;
 
 /// The rules of this file.
 pub const RULES: &[Rule] = &[
     ("generated_files_are_current", generated_files_are_current),
     ("the_docs_list_every_reason", the_docs_list_every_reason),
     ("the_docs_list_every_exit_code", the_docs_list_every_exit_code),
-    ("every_failpoint_has_a_test", every_failpoint_has_a_test),
     ("links_between_documents_lead_somewhere", links_between_documents_lead_somewhere),
 ];
 
@@ -63,17 +61,6 @@ fn the_docs_list_every_exit_code() -> Violations {
     };
     let missing = codes.into_iter().filter(|code| !listed(code));
     missing.map(|code| format!("docs/: no table lists the exit code {code}")).collect()
-}
-
-fn every_failpoint_has_a_test() -> Violations {
-    let tested: Vec<_> = crash::tested().collect();
-    let sources = files(&["src"]).into_iter().filter(|(path, _)| path != "src/failpoint.rs");
-    let texts: Vec<_> = sources.map(|(_, text)| text).collect();
-    let hits = texts.iter().flat_map(|text| text.split("hit(\"").skip(1));
-    let names: Vec<_> = hits.filter_map(|rest| rest.split('"').next()).collect();
-    assert!(names.len() > 10, "failpoints are hit by name: {names:?}");
-    let untested = names.into_iter().filter(|name| !tested.contains(name));
-    untested.map(|name| format!("tests/suites/crash.rs: no run dies at {name}")).collect()
 }
 
 fn links_between_documents_lead_somewhere() -> Violations {

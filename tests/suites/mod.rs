@@ -3,7 +3,7 @@
 mod bounded;
 mod cases;
 mod checksum;
-pub(crate) mod crash;
+mod crash;
 mod cut_over;
 mod files;
 mod frame;

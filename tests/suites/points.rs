@@ -22,7 +22,7 @@ const STEPS: &[(&str, &str, &str, &str)] = &[
     ("row_copy.rs", "copy a range", "chunk.fenced", "chunk.inserted"),
     ("row_copy.rs", "record a range", "chunk.inserted", "chunk.recorded"),
     ("applier.rs", "match try_batch(", "apply.begin", "apply.committed"),
-    ("applier.rs", "sync_keys(context, session, batch)", "apply.fenced", "apply.synced"),
+    ("applier.rs", "sync_keys(context, session, batch", "apply.fenced", "apply.synced"),
     ("applier.rs", "write the position", "apply.synced", "apply.positioned"),
     ("heartbeat.rs", "let written = fenced(", "heartbeat.begin", "heartbeat.written"),
     ("markers.rs", "put_fenced(session", "marker.before", "marker.after"),
