@@ -64,7 +64,10 @@ fn of_class(class: &ErrorClass) -> Disposition {
         | ErrorClass::Interrupted
         | ErrorClass::TooManyConnections
         | ErrorClass::ReadOnly
-        | ErrorClass::DiskFull => Disposition::Retry,
+        | ErrorClass::DiskFull
+        // A helper table that came into being since preflight: a CREATE of an earlier, broken-off
+        // attempt that the server finished late, or somebody else's table, which preflight refuses.
+        | ErrorClass::AlreadyExists => Disposition::Retry,
         ErrorClass::AuthFailed
         | ErrorClass::CredentialsUnavailable
         | ErrorClass::PermissionDenied
@@ -72,7 +75,6 @@ fn of_class(class: &ErrorClass) -> Disposition {
         | ErrorClass::DataDoesNotFit { .. }
         | ErrorClass::TooLarge
         | ErrorClass::Missing
-        | ErrorClass::AlreadyExists
         | ErrorClass::TlsVerification
         | ErrorClass::WrongServer
         | ErrorClass::Other => Disposition::Fail,
