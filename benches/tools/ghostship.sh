@@ -28,7 +28,7 @@ metadata: {name: bench}
 spec:
   host: "$BENCH_HOST"
   port: $BENCH_PORT
-  credentialsSecret: bench
+  credentialsSecret: {name: bench}
   tls: {mode: Disabled}
 ---
 apiVersion: ghostship.dev/v1alpha1
