@@ -6,13 +6,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tokio::io::AsyncReadExt;
-use tokio::sync::watch;
 
 use super::console::Console;
 use super::manifest::{self, Manifest, SIZE_LIMIT};
 use super::request::intent;
 use crate::api::validate::{Identity, ValidMigration};
-use crate::engine::intent::{Command, Intent};
+use crate::engine::intent::{Command, Intent, Publisher};
 
 /// How often the file is read.
 const POLL: Duration = Duration::from_millis(250);
@@ -21,6 +20,8 @@ const POLL: Duration = Duration::from_millis(250);
 pub struct ControlFile {
     path: PathBuf,
     last: Result<String, io::ErrorKind>,
+    /// Whether the file, as it was last read, says what is wanted.
+    is_clear: bool,
     accepted: Manifest,
 }
 
@@ -36,19 +37,22 @@ pub struct Seen {
 impl ControlFile {
     /// A file that was read as `text` and accepted as `manifest`.
     pub fn new(path: PathBuf, text: String, manifest: Manifest) -> Self {
-        Self { path, last: Ok(text), accepted: manifest }
+        Self { path, last: Ok(text), is_clear: true, accepted: manifest }
     }
 
-    /// Sends the intent whenever the file asks for another one, and notes to the console. Never ends.
-    pub async fn follow(mut self, console: &Console, intent: watch::Sender<Intent>) -> ! {
+    /// Publishes the intent whenever the file asks for another one, and notes to the console; reads at
+    /// once when the engine asks. Never ends.
+    pub async fn follow(mut self, console: &Console, mut publisher: Publisher) -> ! {
         loop {
-            tokio::time::sleep(POLL).await;
-            let Some(seen) = self.look().await else {
-                continue;
-            };
-            seen.notes.iter().for_each(|note| console.note(&format!("note: {note}")));
-            if let Some(wanted) = seen.intent {
-                intent.send_if_modified(|current| replace(current, wanted));
+            let question = publisher.question(POLL).await;
+            if let Some(seen) = self.look().await {
+                seen.notes.iter().for_each(|note| console.note(&format!("note: {note}")));
+                if let Some(wanted) = seen.intent {
+                    publisher.publish(wanted);
+                }
+            }
+            if let Some(question) = question {
+                question.answer(self.is_clear);
             }
         }
     }
@@ -64,6 +68,7 @@ impl ControlFile {
             Err(_) => Seen { intent: None, notes: vec![unreadable(&self.path)] },
         };
         self.last = now;
+        self.is_clear = seen.intent.is_some();
         Some(seen)
     }
 }
@@ -106,16 +111,6 @@ pub fn meaning(text: &str, accepted: &Manifest) -> Seen {
             Seen { intent: None, notes: vec![note] }
         }
     }
-}
-
-/// Panic is never taken back.
-fn replace(current: &mut Intent, mut wanted: Intent) -> bool {
-    if current.command == Command::Panic {
-        wanted.command = Command::Panic;
-    }
-    let differs = *current != wanted;
-    *current = wanted;
-    differs
 }
 
 fn differences(now: &Manifest, accepted: &Manifest) -> Vec<String> {
@@ -227,14 +222,6 @@ mod tests {
         }
     }
 
-    #[test]
-    fn panic_is_not_taken_back() {
-        let mut current =
-            Intent { command: Command::Panic, ..intent(&accepted().migration.wishes) };
-        assert!(!replace(&mut current, intent(&accepted().migration.wishes)));
-        assert_eq!(current.command, Command::Panic);
-    }
-
     #[tokio::test]
     async fn a_file_is_looked_at_once_per_version() {
         let name = format!("ghostship-control-{}.yaml", std::process::id());
@@ -245,10 +232,10 @@ mod tests {
         std::fs::write(&path, with("paused: true")).unwrap();
         let command = file.look().await.unwrap().intent.unwrap().command;
         assert_eq!(command, Command::Pause);
-        assert_eq!(file.look().await, None);
+        assert_eq!((file.look().await, file.is_clear), (None, true));
         std::fs::remove_file(&path).unwrap();
         let gone = file.look().await.unwrap();
         assert_eq!((gone.intent, gone.notes.len()), (None, 1));
-        assert_eq!(file.look().await, None);
+        assert_eq!((file.look().await, file.is_clear), (None, false));
     }
 }

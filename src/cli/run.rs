@@ -12,7 +12,7 @@ use super::request::{self, Origin};
 use super::{failure, report};
 use crate::api::validate::{Reason, Violation};
 use crate::args::{Output, RunArguments, Source};
-use crate::engine::intent::Intent;
+use crate::engine::intent;
 use crate::engine::outcome::Outcome;
 use crate::engine::phase::PhaseKind;
 use crate::engine::request::{Request, VerifyMode};
@@ -83,7 +83,7 @@ async fn run(
 ) -> Exit {
     let Loaded { request, manifest, text } = loaded;
     let (table, verify) = (request.table.to_string(), request.verify);
-    let (intent, wishes) = watch::channel::<Intent>(request::intent(&manifest.migration.wishes));
+    let (publisher, wishes) = intent::channel(request::intent(&manifest.migration.wishes));
     let (sender, progress) = watch::channel(engine::blank_progress());
     let stop = CancellationToken::new();
     let control = ControlFile::new(arguments.source.file, text, manifest);
@@ -91,7 +91,7 @@ async fn run(
     let ended = tokio::select! {
         ended = engine::run(request, wishes, sender, stop.clone()) => Some(ended),
         () = signals.watch(&stop) => None,
-        _ = control.follow(console, intent) => None,
+        _ = control.follow(console, publisher) => None,
         _ = display.follow(console, progress.clone()) => None,
     };
     display.finish();

@@ -12,7 +12,7 @@ use super::context::{Context, Start, Store};
 use super::control::Worker;
 use super::error::Doing;
 use super::gate::Gate;
-use super::intent::{Command, Intent};
+use super::intent::{Command, Intent, Wishes};
 use super::meter::Meter;
 use super::outcome::Outcome;
 use super::phase::PhaseKind;
@@ -34,11 +34,12 @@ const WIND_DOWN: Duration = Duration::from_secs(8);
 /// Runs one attempt.
 pub(super) async fn run(
     request: &Request,
-    intent: &watch::Receiver<Intent>,
+    wishes: &Wishes,
     meter: &Meter,
     stop: &CancellationToken,
     worker: &mut Worker,
 ) -> Result<Outcome> {
+    let intent = &wishes.intent;
     if let Some(outcome) = ended_before_start(intent, stop) {
         return Ok(outcome);
     }
@@ -57,7 +58,7 @@ pub(super) async fn run(
             clean_up::run(session, *unfinished, meter).await
         }
         Begun::Aborting(unfinished) => abort::drop_helpers(session, *unfinished).await,
-        Begun::Copying(prepared) => copy(session, *prepared, (intent, meter, stop)).await,
+        Begun::Copying(prepared) => copy(session, *prepared, (wishes, meter, stop)).await,
     }
 }
 
@@ -167,7 +168,7 @@ pub(super) async fn wait_or_end(
 async fn copy(
     session: Session,
     prepared: Prepared,
-    (intent, meter, stop): (&watch::Receiver<Intent>, &Meter, &CancellationToken),
+    (wishes, meter, stop): (&Wishes, &Meter, &CancellationToken),
 ) -> Result<Outcome> {
     let Prepared { plan, epoch, claims, position } = prepared;
     meter.restore(plan.stored.keys_applied, plan.stored.rows_verified);
@@ -185,7 +186,7 @@ async fn copy(
         claims,
         position: position.clone(),
         gate: Gate::for_server(gtid),
-        intent: intent.clone(),
+        wishes: wishes.clone(),
         leave: stop.clone(),
         stop: ending.clone(),
         meter: meter.clone(),

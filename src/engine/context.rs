@@ -12,7 +12,7 @@ use super::backlog::Backlog;
 use super::backlog::claims::Claims;
 use super::changes::transaction::EndMark;
 use super::gate::Gate;
-use super::intent::{Command, Intent, Tuning};
+use super::intent::{Command, Intent, Tuning, Wishes};
 use super::meter::Meter;
 use super::pace::Pace;
 use super::plan::{Plan, StoredState};
@@ -20,6 +20,9 @@ use super::{Error, Result};
 use crate::mysql::connect::Role;
 use crate::mysql::position::{GtidSet, Position};
 use crate::mysql::session::Session;
+
+/// How long a new reading of the user's wishes may take.
+const READ_LIMIT: Duration = Duration::from_secs(10);
 
 /// Positions and keys: everything that the stream writes and the others read.
 pub struct Flow {
@@ -88,6 +91,7 @@ pub struct Context {
     pub gate: Gate,
     /// What the user asks for.
     pub intent: watch::Receiver<Intent>,
+    wishes: Wishes,
     /// Cancelled when the user wants the run to leave: seen between chunks and batches.
     pub leave: CancellationToken,
     /// Cancelled when everything of this attempt has to end now.
@@ -131,7 +135,7 @@ pub struct Start {
     /// The gate for this server.
     pub gate: Gate,
     /// What the user asks for.
-    pub intent: watch::Receiver<Intent>,
+    pub wishes: Wishes,
     /// Cancelled when the user wants the run to leave: seen between chunks and batches.
     pub leave: CancellationToken,
     /// Cancelled when everything of this attempt has to end now.
@@ -152,7 +156,8 @@ impl Context {
             plan: start.plan,
             epoch: start.epoch,
             gate: start.gate,
-            intent: start.intent,
+            intent: start.wishes.intent.clone(),
+            wishes: start.wishes,
             leave: start.leave,
             stop: start.stop,
             lane_work: Notify::new(),
@@ -184,6 +189,11 @@ impl Context {
     /// The command in force.
     pub fn command(&self) -> Command {
         self.intent.borrow().command
+    }
+
+    /// Has the user's wishes read anew; whether that succeeded.
+    pub async fn read_wishes(&self) -> bool {
+        self.wishes.read_anew(READ_LIMIT).await
     }
 
     /// Whether this attempt must stop at the next point where it can.

@@ -1,8 +1,12 @@
 //! What the user currently asks of a run. It arrives from outside (a saved file, a watched resource)
 //! over a watch channel and is seen at defined points: between chunks, between batches, before each
-//! cut-over attempt, and, for panic, everywhere.
+//! cut-over attempt, and, for panic, everywhere. Before a cut-over it is read anew.
 
+use std::future::pending;
 use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::timeout;
 
 /// The latest wishes and settings, replaced as a whole on each change.
 #[derive(Clone, Debug, PartialEq)]
@@ -13,6 +17,78 @@ pub struct Intent {
     pub postpone_cut_over: bool,
     /// Settings that may change at any time.
     pub tuning: Tuning,
+}
+
+/// The end of the channel where a run hears what it is asked for.
+#[derive(Clone, Debug)]
+pub struct Wishes {
+    /// The latest intent.
+    pub intent: watch::Receiver<Intent>,
+    questions: mpsc::Sender<Question>,
+}
+
+/// The end of the channel where intents are published and questions for a new reading arrive.
+#[derive(Debug)]
+pub struct Publisher {
+    intent: watch::Sender<Intent>,
+    questions: mpsc::Receiver<Question>,
+}
+
+/// The engine asks for a reading as of now.
+#[derive(Debug)]
+pub struct Question(oneshot::Sender<bool>);
+
+/// A channel that begins with an intent.
+pub fn channel(first: Intent) -> (Publisher, Wishes) {
+    let (sender, intent) = watch::channel(first);
+    let (asking, questions) = mpsc::channel(1);
+    (Publisher { intent: sender, questions }, Wishes { intent, questions: asking })
+}
+
+impl Wishes {
+    /// Has the intent read anew. Whether that succeeded within `limit`: then [`Self::intent`] is what
+    /// the user wants now, not what was wanted when somebody last looked.
+    pub async fn read_anew(&self, limit: Duration) -> bool {
+        let (question, answer) = oneshot::channel();
+        let asked = async {
+            self.questions.send(Question(question)).await.ok()?;
+            answer.await.ok()
+        };
+        matches!(timeout(limit, asked).await, Ok(Some(true)))
+    }
+}
+
+impl Publisher {
+    /// Publishes an intent, unless it is the current one. Panic is never taken back.
+    pub fn publish(&self, wanted: Intent) {
+        self.intent.send_if_modified(|current| replace(current, wanted));
+    }
+
+    /// Waits until the engine asks for a new reading, at most `limit`.
+    pub async fn question(&mut self, limit: Duration) -> Option<Question> {
+        match timeout(limit, self.questions.recv()).await {
+            Ok(Some(question)) => Some(question),
+            Ok(None) => pending().await,
+            Err(_) => None,
+        }
+    }
+}
+
+impl Question {
+    /// Tells whether the reading succeeded; what it found is published before.
+    pub fn answer(self, is_current: bool) {
+        // The engine no longer waits when its time for this was over.
+        let _gone = self.0.send(is_current);
+    }
+}
+
+fn replace(current: &mut Intent, mut wanted: Intent) -> bool {
+    if current.command == Command::Panic {
+        wanted.command = Command::Panic;
+    }
+    let differs = *current != wanted;
+    *current = wanted;
+    differs
 }
 
 /// The one thing asked for; the strongest wins when several are set.
@@ -57,5 +133,47 @@ impl Default for Tuning {
             max_cut_over_attempts: 0,
             repair_limit: 0,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMIT: Duration = Duration::from_secs(5);
+
+    fn intent(command: Command) -> Intent {
+        Intent { command, postpone_cut_over: false, tuning: Tuning::default() }
+    }
+
+    #[test]
+    fn panic_is_not_taken_back() {
+        let (publisher, wishes) = channel(intent(Command::Panic));
+        publisher.publish(intent(Command::Run));
+        assert_eq!(wishes.intent.borrow().command, Command::Panic);
+    }
+
+    #[tokio::test]
+    async fn reading_tells_what_is_wanted_now() {
+        let (mut publisher, wishes) = channel(intent(Command::Run));
+        let source = async {
+            let question = publisher.question(LIMIT).await.unwrap();
+            publisher.publish(intent(Command::Abort));
+            question.answer(true);
+        };
+        let (read, ()) = tokio::join!(wishes.read_anew(LIMIT), source);
+        assert!(read);
+        assert_eq!(wishes.intent.borrow().command, Command::Abort);
+    }
+
+    #[tokio::test]
+    async fn no_answer_and_a_bad_answer_are_no_reading() {
+        let (mut publisher, wishes) = channel(intent(Command::Run));
+        let source = async { publisher.question(LIMIT).await.unwrap().answer(false) };
+        let (read, ()) = tokio::join!(wishes.read_anew(LIMIT), source);
+        assert!(!read, "the source could not read");
+        assert!(!wishes.read_anew(Duration::from_millis(1)).await, "nobody answers");
+        drop(publisher);
+        assert!(!wishes.read_anew(LIMIT).await, "nobody is there");
     }
 }

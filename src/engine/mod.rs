@@ -48,7 +48,7 @@ use self::control::Worker;
 pub use self::error::Error;
 pub use self::failure::Failure;
 use self::failure::{Disposition, disposition};
-use self::intent::Intent;
+use self::intent::Wishes;
 use self::meter::Meter;
 use self::outcome::Outcome;
 use self::phase::PhaseKind;
@@ -69,7 +69,7 @@ const BACK_OFF: (Duration, Duration) = (Duration::from_millis(250), Duration::fr
 /// A failure that another attempt cannot mend, with what is left behind.
 pub async fn run(
     request: Request,
-    intent: watch::Receiver<Intent>,
+    wishes: Wishes,
     progress: watch::Sender<Progress>,
     stop: CancellationToken,
 ) -> std::result::Result<Outcome, Failure> {
@@ -78,7 +78,7 @@ pub async fn run(
     let mut pause = BACK_OFF.0;
     loop {
         let began = tokio::time::Instant::now();
-        let error = match attempt::run(&request, &intent, &meter, &stop, &mut worker).await {
+        let error = match attempt::run(&request, &wishes, &meter, &stop, &mut worker).await {
             Ok(outcome) => return Ok(outcome),
             Err(error) => error,
         };
@@ -95,7 +95,7 @@ pub async fn run(
         }
         tracing::warn!(error = %failure::chain(&error), "the attempt ended, the next one continues");
         meter.wait_for(&format!("the next attempt: {}", failure::chain(&error)));
-        let asked_to_end = attempt::wait_or_end(&intent, &stop, pause).await;
+        let asked_to_end = attempt::wait_or_end(&wishes.intent, &stop, pause).await;
         if let Some(outcome) = asked_to_end {
             return Ok(outcome);
         }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::context::{Context, Deadline, LaneMode};
 use super::error::Doing;
+use super::intent::Command;
 use super::phase::PhaseKind;
 use super::reason::{Reason, Refusal};
 use super::{Error, Result, markers, verify};
@@ -52,6 +53,10 @@ pub async fn run(context: &Context) -> Result<()> {
     let mut pause = BACK_OFF.0;
     loop {
         wait_for_quiet(context, &mut side).await?;
+        if !may_begin(context).await? {
+            wait_until_allowed(context).await?;
+            continue;
+        }
         let number = begin_attempt(context).await?;
         match attempt(context).await {
             Ok(seconds) => {
@@ -68,10 +73,24 @@ pub async fn run(context: &Context) -> Result<()> {
             }
             Err(swap::Failed::Ends(error)) => return Err(error),
         }
-        if context.intent.borrow().postpone_cut_over {
-            wait_until_allowed(context).await?;
-        }
     }
+}
+
+/// Whether the user's wishes, read this moment, let an attempt begin: what was saved before it began
+/// is never overtaken by the swap.
+async fn may_begin(context: &Context) -> Result<bool> {
+    if !context.read_wishes().await {
+        context.meter.wait_for(
+            "the manifest to be readable and valid: no cut-over begins on an earlier reading",
+        );
+        context.pause_for(POLL * 5).await?;
+        return Ok(false);
+    }
+    if context.is_stopping() {
+        return Err(Error::Stopped);
+    }
+    let wanted = context.intent.borrow();
+    Ok(wanted.command == Command::Run && !wanted.postpone_cut_over)
 }
 
 async fn begin_attempt(context: &Context) -> Result<u32> {

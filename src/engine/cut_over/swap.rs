@@ -126,7 +126,7 @@ async fn lock_and_swap(
         return Err(Failed::NotYet("the stream did not deliver the marker in time".to_owned()));
     }
     drain(context, session, deadline).await?;
-    raise_auto_increment(context, session).await?;
+    raise_under_lock(context, (session, side), deadline).await?;
     hit("cutover.drained");
     confirm::expect_unchanged(&context.plan, side).await?;
     if deadline.left() < RENAME_RESERVE {
@@ -135,7 +135,7 @@ async fn lock_and_swap(
     if context.is_stopping() {
         return Err(Failed::Ends(Error::Stopped));
     }
-    rename(context, session).await?;
+    rename(context, (session, side), deadline).await?;
     record(context, session, began.elapsed()).await?;
     session.execute(text::UNLOCK, SHORT).await.doing("unlock the tables")?;
     hit("cutover.unlocked");
@@ -160,36 +160,51 @@ async fn lock(
     let wait = deadline.left() / 2;
     let mut who = None;
     let locked = {
-        let mut locking = std::pin::pin!(session.execute(&statement, SHORT));
+        let mut locking = std::pin::pin!(execute_within(session, side, &statement, wait));
         // Asked while the lock is waited for: afterwards those who waited for us have the tables.
         let mut looking = std::pin::pin!(async {
             tokio::time::sleep(wait / 2).await;
             holder(context, watcher, id).await
         });
-        let waiting = async {
-            loop {
-                tokio::select! {
-                    locked = &mut locking => return locked,
-                    found = &mut looking, if who.is_none() => who = Some(found),
-                }
-            }
-        };
-        match tokio::time::timeout(wait, waiting).await {
-            Ok(locked) => locked,
-            Err(_) => {
-                locks::kill_query(side, id).await.doing("end the wait for the lock")?;
-                locking.await
+        loop {
+            tokio::select! {
+                locked = &mut locking => break locked,
+                found = &mut looking, if who.is_none() => who = Some(found),
             }
         }
     };
     match locked {
-        Ok(_) => Ok(()),
-        Err(error) if matches!(error.class(), ErrorClass::Retryable | ErrorClass::Interrupted) => {
+        Ok(()) => Ok(()),
+        Err(error) if is_given_up(&error) => {
             let who = who.unwrap_or_else(|| Ok("a session that was not found".to_owned()))?;
             Err(Failed::NotYet(format!("the table could not be locked in time because of {who}")))
         }
         Err(source) => Err(Error::Query { doing: "lock the tables", source }.into()),
     }
+}
+
+/// Runs a statement that may wait for locks. When it waits for longer than `limit` the side session
+/// ends it; the reply tells whether it was done all the same.
+async fn execute_within(
+    session: &mut Session,
+    side: &mut Session,
+    statement: &str,
+    limit: Duration,
+) -> std::result::Result<(), crate::mysql::error::Error> {
+    let id = session.connection_id();
+    let mut executing = std::pin::pin!(session.execute(statement, SHORT));
+    match tokio::time::timeout(limit, &mut executing).await {
+        Ok(done) => done.map(drop),
+        Err(_) => {
+            locks::kill_query(side, id).await?;
+            executing.await.map(drop)
+        }
+    }
+}
+
+/// Whether the server gave a statement up, for a lock or on our request, and did nothing of it.
+fn is_given_up(error: &crate::mysql::error::Error) -> bool {
+    matches!(error.class(), ErrorClass::Retryable | ErrorClass::Interrupted)
 }
 
 /// Who has one of the tables, in words: a reader of the shadow table blocks as one of the source does.
@@ -286,16 +301,21 @@ fn is_duplicate(error: &Error) -> bool {
         if matches!(source.class(), ErrorClass::DuplicateKey { .. }))
 }
 
-/// The swap itself. From the moment it is sent, panic and stop come too late.
-async fn rename(context: &Context, session: &mut Session) -> Attempt<()> {
+/// The swap itself. From the moment it is sent, panic and stop come too late. It waits for nobody who
+/// uses the tables, but for a backup's lock it may: the budget ends that wait.
+async fn rename(
+    context: &Context,
+    (session, side): (&mut Session, &mut Session),
+    deadline: Deadline,
+) -> Attempt<()> {
     let tables = &context.plan.tables;
     let statement = text::rename(&tables.source, &tables.old, &tables.shadow);
     context.swap_sent.store(true, Ordering::Release);
     hit("cutover.rename.send");
-    let renamed = session.execute(&statement, SHORT).await;
+    let renamed = execute_within(session, side, &statement, deadline.left()).await;
     hit("cutover.renamed");
     if let Err(error) = &renamed
-        && matches!(error.class(), ErrorClass::Retryable | ErrorClass::Interrupted)
+        && is_given_up(error)
     {
         context.swap_sent.store(false, Ordering::Release);
         return Err(Failed::NotYet(
@@ -327,31 +347,45 @@ async fn record(context: &Context, session: &mut Session, held: Duration) -> Res
 
 /// Raises the counter while nobody waits for us; a reader of the shadow table may be in the way.
 async fn raise_before_lock(context: &Context, side: &mut Session) -> Attempt<()> {
-    match raise_auto_increment(context, side).await {
-        Err(Error::Query { source, .. }) if source.class() == ErrorClass::Retryable => {
+    let Some(raise) = missing_auto_increment(context, side).await? else { return Ok(()) };
+    match side.execute(&raise, SHORT).await {
+        Err(error) if error.class() == ErrorClass::Retryable => {
             let who = holder(context, side, side.connection_id()).await?;
             let shadow = &context.plan.tables.shadow;
             Err(Failed::NotYet(format!("AUTO_INCREMENT of {shadow} waits for {who}")))
         }
-        raised => Ok(raised?),
+        raised => Ok(raised.map(drop).doing("raise AUTO_INCREMENT")?),
     }
 }
 
-/// Gives the shadow table at least the counter of the source table, which is higher after rows at the
-/// end were deleted: ids are never used again. Done before the lock, where it costs nothing, and under
-/// it, where it is nearly always done already.
-async fn raise_auto_increment(context: &Context, session: &mut Session) -> Result<()> {
+/// Raises the counter under the lock, where it is nearly always done already.
+async fn raise_under_lock(
+    context: &Context,
+    (session, side): (&mut Session, &mut Session),
+    deadline: Deadline,
+) -> Attempt<()> {
+    let Some(raise) = missing_auto_increment(context, session).await? else { return Ok(()) };
+    match execute_within(session, side, &raise, deadline.left()).await {
+        Err(error) if is_given_up(&error) => Err(Failed::NotYet(
+            "AUTO_INCREMENT could not be raised in time, perhaps for a running backup".to_owned(),
+        )),
+        raised => Ok(raised.doing("raise AUTO_INCREMENT")?),
+    }
+}
+
+/// The statement that gives the shadow table at least the counter of the source table, which is higher
+/// after rows at the end were deleted: ids are never used again.
+async fn missing_auto_increment(
+    context: &Context,
+    session: &mut Session,
+) -> Result<Option<String>> {
     if !context.plan.auto_increment {
-        return Ok(());
+        return Ok(None);
     }
     let tables = &context.plan.tables;
     let source = confirm::auto_increment(session, &tables.source).await?;
     let shadow = confirm::auto_increment(session, &tables.shadow).await?;
-    if let (Some(source), Some(shadow)) = (source, shadow)
-        && shadow < source
-    {
-        let raise = text::set_auto_increment(&tables.shadow, source);
-        session.execute(&raise, SHORT).await.doing("raise AUTO_INCREMENT")?;
-    }
-    Ok(())
+    Ok(source
+        .filter(|source| shadow.is_some_and(|shadow| shadow < *source))
+        .map(|source| text::set_auto_increment(&tables.shadow, source)))
 }
