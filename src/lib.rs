@@ -16,6 +16,7 @@ pub mod cli;
 pub mod engine;
 pub mod failpoint;
 pub mod mysql;
+pub mod resolve;
 pub mod schema;
 pub mod shutdown;
 pub mod sql;

@@ -1,7 +1,7 @@
 //! All kinds as custom resource definitions in YAML: what `ghostship crds` prints and `crds/` holds.
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
-    CustomResourceDefinition, JSONSchemaProps,
+    CustomResourceDefinition, JSON, JSONSchemaProps,
 };
 use kube::CustomResourceExt;
 
@@ -21,6 +21,7 @@ pub fn definition<K: CustomResourceExt>() -> CustomResourceDefinition {
         let schema = version.schema.as_mut();
         if let Some(schema) = schema.and_then(|it| it.open_api_v3_schema.as_mut()) {
             forbid_null(schema);
+            begin_unobserved(schema);
         }
     }
     crd
@@ -43,6 +44,14 @@ pub fn yaml() -> Result<String, serde_yaml::Error> {
 /// As [`yaml`].
 pub fn document(crd: &CustomResourceDefinition) -> Result<String, serde_yaml::Error> {
     Ok(format!("---\n{}", serde_yaml::to_string(crd)?))
+}
+
+/// A resource that nobody has looked at yet says so: without it tools take it for finished.
+fn begin_unobserved(schema: &mut JSONSchemaProps) {
+    let status = schema.properties.as_mut().and_then(|fields| fields.get_mut("status"));
+    if let Some(status) = status {
+        status.default = Some(JSON(serde_json::json!({"observedGeneration": -1})));
+    }
 }
 
 fn forbid_null(schema: &mut JSONSchemaProps) {
@@ -102,7 +111,9 @@ mod tests {
         }
         for crd in all() {
             let schema = serde_json::to_value(&crd.spec.versions[0].schema).unwrap();
-            walk("spec", &schema["openAPIV3Schema"]["properties"]["spec"]);
+            let fields = &schema["openAPIV3Schema"]["properties"];
+            walk("spec", &fields["spec"]);
+            walk("status", &fields["status"]);
         }
     }
 }

@@ -10,6 +10,8 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::status::SchemaMigrationStatus;
+
 /// One change of one table.
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[kube(
@@ -21,12 +23,31 @@ use serde::{Deserialize, Serialize};
     category = "database",
     derive = "PartialEq",
     doc = "One change of one table, made while the application keeps reading and writing it.",
+    status = "SchemaMigrationStatus",
     selectable = ".spec.target",
-    printcolumn(name = "Target", type_ = "string", json_path = ".spec.target"),
-    printcolumn(name = "Database", type_ = "string", json_path = ".spec.database"),
     printcolumn(name = "Table", type_ = "string", json_path = ".spec.table"),
-    printcolumn(name = "Alter", type_ = "string", json_path = ".spec.alter", priority = 1),
-    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+    printcolumn(name = "Phase", type_ = "string", json_path = ".status.phase"),
+    printcolumn(name = "Progress", type_ = "integer", json_path = ".status.progress.percent"),
+    printcolumn(name = "ETA", type_ = "string", json_path = ".status.progress.eta"),
+    printcolumn(name = "Lag", type_ = "string", json_path = ".status.progress.streamLag"),
+    printcolumn(name = "Cut-over", type_ = "string", json_path = ".status.cutOver.state"),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    printcolumn(name = "Target", type_ = "string", json_path = ".spec.target", priority = 1),
+    printcolumn(name = "Database", type_ = "string", json_path = ".spec.database", priority = 1),
+    printcolumn(
+        name = "Rows",
+        type_ = "integer",
+        json_path = ".status.progress.rowsCopied",
+        priority = 1
+    ),
+    printcolumn(
+        name = "Throttled",
+        type_ = "string",
+        json_path = ".status.progress.throttled[0].reason",
+        priority = 1
+    ),
+    printcolumn(name = "Worker", type_ = "string", json_path = ".status.report.pod", priority = 1),
+    printcolumn(name = "Message", type_ = "string", json_path = ".status.message", priority = 1)
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(

@@ -4,6 +4,8 @@
 pub mod crds;
 pub mod duration;
 pub mod migration;
+pub mod names;
+pub mod status;
 pub mod structure;
 pub mod target;
 pub mod validate;

@@ -9,9 +9,9 @@ use tokio::io::AsyncReadExt;
 
 use super::console::Console;
 use super::manifest::{self, Manifest, SIZE_LIMIT};
-use super::request::intent;
 use crate::api::validate::{Identity, ValidMigration};
 use crate::engine::intent::{Command, Intent, Publisher};
+use crate::resolve::intent;
 
 /// How often the file is read.
 const POLL: Duration = Duration::from_millis(250);

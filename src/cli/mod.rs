@@ -10,5 +10,4 @@ pub mod manifest;
 pub mod plan;
 pub mod progress;
 pub mod report;
-pub mod request;
 pub mod run;

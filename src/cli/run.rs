@@ -8,7 +8,6 @@ use super::control_file::{self, ControlFile};
 use super::exit::Exit;
 use super::manifest::{self, Manifest};
 use super::progress::Display;
-use super::request::{self, Origin};
 use super::{failure, report};
 use crate::api::validate::{Reason, Violation};
 use crate::args::{Output, RunArguments, Source};
@@ -18,6 +17,7 @@ use crate::engine::phase::PhaseKind;
 use crate::engine::request::{Request, VerifyMode};
 use crate::engine::{self, Failure};
 use crate::mysql::connect::CredentialSource;
+use crate::resolve::{self, Origin};
 use crate::shutdown::Signals;
 
 /// A file that was read and accepted.
@@ -57,14 +57,25 @@ pub(super) async fn load(source: &Source) -> Result<Loaded, Vec<Violation>> {
         vec![Violation::new(Reason::InvalidSpec, message, "name a file of YAML documents")]
     })?;
     let manifest = manifest::parse(&text)?;
-    let origin = Origin {
-        credentials: source.credentials.clone(),
-        requested_by: source.requested_by.clone(),
-    };
-    let request =
-        request::request(manifest.clone(), origin).map_err(|violation| vec![violation])?;
+    let credentials = account(source, &manifest).map_err(|violation| vec![violation])?;
+    let origin = Origin { credentials, requested_by: source.requested_by.clone() };
+    let (target, migration) = (manifest.target.clone(), manifest.migration.clone());
+    let request = resolve::request(target, migration, origin);
     check_account(&request.connect.credentials).await.map_err(|violation| vec![violation])?;
     Ok(Loaded { request, manifest, text })
+}
+
+fn account(source: &Source, manifest: &Manifest) -> Result<CredentialSource, Violation> {
+    let inline = manifest.credentials.clone().map(CredentialSource::Inline);
+    let directory = source.credentials.clone().map(CredentialSource::Directory);
+    directory.or(inline).ok_or_else(|| {
+        let secret = &manifest.target.secret;
+        let message =
+            format!("Secret {secret:?}, which the MigrationTarget names, is not in the file");
+        let remedy = "add it to the file, or name a directory with the files username and \
+                      password by --credentials";
+        Violation::new(Reason::CredentialsUnavailable, message, remedy)
+    })
 }
 
 async fn check_account(credentials: &CredentialSource) -> Result<(), Violation> {
@@ -83,7 +94,7 @@ async fn run(
 ) -> Exit {
     let Loaded { request, manifest, text } = loaded;
     let (table, verify) = (request.table.to_string(), request.verify);
-    let (publisher, wishes) = intent::channel(request::intent(&manifest.migration.wishes));
+    let (publisher, wishes) = intent::channel(resolve::intent(&manifest.migration.wishes));
     let (sender, progress) = watch::channel(engine::blank_progress());
     let stop = CancellationToken::new();
     let control = ControlFile::new(arguments.source.file, text, manifest);

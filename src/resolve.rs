@@ -1,41 +1,30 @@
-//! Turns checked manifests into what the engine takes. Pure.
+//! Turns checked resources into what the engine takes, for `run` and for the worker alike. Pure.
 
-use std::path::PathBuf;
-
-use super::manifest::Manifest;
 use crate::api::migration::{Strategy as ApiStrategy, VerifyMode as ApiVerifyMode};
 use crate::api::target::TlsMode as ApiTlsMode;
-use crate::api::validate::{Control, Reason, Violation, Wishes};
+use crate::api::validate::{Control, ValidMigration, ValidTarget, Wishes};
 use crate::engine::intent::{Command, Intent, Tuning};
 use crate::engine::request::{Request, Strategy, VerifyMode};
 use crate::mysql::connect::{ConnectOptions, CredentialSource, TlsMode};
 use crate::schema::table::TableName;
 
-/// What the command line adds to the file.
-#[derive(Clone, Debug)]
+/// What the resources do not say.
+#[derive(Clone)]
 pub struct Origin {
-    /// Directory with the account's files, when given.
-    pub credentials: Option<PathBuf>,
+    /// Where the account is read.
+    pub credentials: CredentialSource,
     /// Who asks.
     pub requested_by: String,
 }
 
 /// The request for a run.
-///
-/// # Errors
-///
-/// `CredentialsUnavailable` when neither the file nor the command line says where the account is.
-pub fn request(manifest: Manifest, origin: Origin) -> Result<Request, Violation> {
-    let Manifest { target, migration, credentials } = manifest;
+pub fn request(target: ValidTarget, migration: ValidMigration, origin: Origin) -> Request {
     let name = format!("{}/{}", migration.namespace, migration.name);
-    let inline = credentials.map(CredentialSource::Inline);
-    let credentials = origin.credentials.map(CredentialSource::Directory).or(inline);
-    let credentials = credentials.ok_or_else(|| no_credentials(&target.secret))?;
-    Ok(Request {
+    Request {
         connect: ConnectOptions {
             host: target.host,
             port: target.port,
-            credentials,
+            credentials: origin.credentials,
             tls: tls(target.tls),
             tls_host_name: target.server_name,
             expect_server: None,
@@ -55,10 +44,10 @@ pub fn request(manifest: Manifest, origin: Origin) -> Result<Request, Violation>
         migration_uid: migration.uid,
         requested_by: origin.requested_by,
         allowed_databases: target.allowed_databases,
-    })
+    }
 }
 
-/// What a file asks of a run now.
+/// What a resource asks of a run now.
 pub fn intent(wishes: &Wishes) -> Intent {
     Intent {
         command: match wishes.control {
@@ -93,10 +82,4 @@ fn strategy(strategy: ApiStrategy) -> Strategy {
         ApiStrategy::Instant => Strategy::Instant,
         ApiStrategy::Copy => Strategy::Copy,
     }
-}
-
-fn no_credentials(secret: &str) -> Violation {
-    let message = format!("Secret {secret:?}, which the MigrationTarget names, is not in the file");
-    let remedy = "add it to the file, or name a directory with the files username and password by --credentials";
-    Violation::new(Reason::CredentialsUnavailable, message, remedy)
 }

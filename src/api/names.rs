@@ -1,0 +1,20 @@
+//! Names that people and programs meet on resources: annotations, labels, the finalizer, field managers.
+
+/// Annotation: permission for a postponed cut-over (`allow`), or its withdrawal (`postpone`).
+pub const CUT_OVER: &str = "ghostship.dev/cut-over";
+/// Annotation: another attempt after a failure or a panic; any value that was not there before.
+pub const RETRY: &str = "ghostship.dev/retry";
+/// Annotation: with `true` a deleted migration goes at once, without cleaning up on the server.
+pub const ABANDON: &str = "ghostship.dev/abandon";
+/// The finalizer of migrations that may have left something on a server.
+pub const FINALIZER: &str = "ghostship.dev/clean-up";
+/// Label: name of the migration that an object belongs to.
+pub const MIGRATION: &str = "ghostship.dev/migration";
+/// Label: number of the attempt that an object belongs to.
+pub const ATTEMPT: &str = "ghostship.dev/attempt";
+/// Field manager of the controller.
+pub const CONTROLLER: &str = "ghostship-controller";
+/// Field manager of workers.
+pub const WORKER: &str = "ghostship-worker";
+/// Field manager of the user's verbs; no GitOps tool strips what it owns.
+pub const VERBS: &str = "ghostship-cli";

@@ -1,0 +1,301 @@
+//! The status of a `SchemaMigration`. Each field has one writer: `progress` and `report` belong to the
+//! worker, everything else to the controller. Below 8 KiB; no row value and no secret.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The longest text in a status, in characters.
+pub const TEXT_LIMIT: usize = 1024;
+/// Transitions that are kept.
+pub const TRANSITIONS: usize = 20;
+
+/// What is known about a migration.
+#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct SchemaMigrationStatus {
+    /// The generation of the resource that this status is about; -1 before the first look.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// Where the migration stands, in one word, for people. Programs read the conditions.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub phase: Option<String>,
+    /// What is going on, what is waited for and what to do, in a sentence or two.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// Ready, Reconciling and Stalled for tools; Succeeded for the end; and those of the migration.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(
+        length(max = 16),
+        extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"])
+    )]
+    pub conditions: Vec<Condition>,
+    /// Number of the newest worker Job; raised before the Job is created.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attempt: Option<i64>,
+    /// The worker of that attempt.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub worker: Option<WorkerStatus>,
+    /// How the cut-over stands.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cut_over: Option<CutOverStatus>,
+    /// When panic was first seen, and from whom. Only a retry takes it away.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub panicked: Option<Latch>,
+    /// The retry that was last acted upon: the value of its annotation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256))]
+    pub retried: Option<String>,
+    /// When the first attempt was made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<Time>,
+    /// When the migration ended, well or badly.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub completed_at: Option<Time>,
+    /// The last changes of phase, oldest first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 20))]
+    pub transitions: Vec<Transition>,
+    /// Figures of the running migration. Written by the worker.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub progress: Option<ProgressStatus>,
+    /// What the worker says of itself. Written by the worker.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub report: Option<WorkerReport>,
+}
+
+/// The worker of an attempt, as the controller sees it.
+#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct WorkerStatus {
+    /// Name of the Job.
+    pub job: String,
+    /// Image that all attempts of this migration run, so that an upgrade does not touch it.
+    pub image: String,
+    /// When the attempt was made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<Time>,
+    /// Attempts in a row that ended without progress; the pause before the next one grows with them.
+    pub failures: i64,
+    /// Not before this time is the next attempt made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next_attempt_at: Option<Time>,
+}
+
+/// How the cut-over stands, as the controller sees it.
+#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct CutOverStatus {
+    /// `Postponed`, `Allowed` or `Done`.
+    pub state: String,
+    /// The permission that was given to a postponed cut-over. A later `postponeCutOver: true` of a
+    /// tool that re-applies what it holds does not take it away; `kubectl ghostship postpone` does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub permission: Option<Latch>,
+}
+
+/// Something that was seen once and holds from then on.
+#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Latch {
+    /// When it was first seen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub at: Option<Time>,
+    /// Who wrote it, as far as known: the field manager.
+    pub by: String,
+    /// What was written: the field or annotation.
+    pub through: String,
+}
+
+/// A change of phase.
+#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Transition {
+    /// When.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub at: Option<Time>,
+    /// The phase from then on.
+    pub phase: String,
+    /// Why, one word.
+    pub reason: String,
+}
+
+/// Figures of a running migration. Durations are written as `1h2m3s` or `12ms`.
+#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ProgressStatus {
+    /// Rows copied, by all attempts.
+    pub rows_copied: i64,
+    /// Rows that the table is believed to have.
+    pub rows_estimated: i64,
+    /// Share of the row copy that is done, 0 to 100.
+    pub percent: i64,
+    /// Rows copied per second over the last seconds.
+    pub rows_per_second: i64,
+    /// Keys made equal on behalf of binlog events.
+    pub keys_applied: i64,
+    /// Keys received and not yet applied.
+    pub backlog: i64,
+    /// How far the worker is behind the binlog; absent before the first heartbeat.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stream_lag: Option<String>,
+    /// Time to the end of the row copy; absent when unknown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub eta: Option<String>,
+    /// Share of the rows that is verified, 0 to 100.
+    pub verified_percent: i64,
+    /// Rows that verification found different and repaired.
+    pub rows_repaired: i64,
+    /// Why the migration goes slower than it could; empty when nothing holds it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub throttled: Vec<ThrottleReason>,
+    /// Cut-over attempts made.
+    pub cut_over_attempts: i64,
+    /// Why the last cut-over attempt did not swap.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_cut_over_error: Option<String>,
+}
+
+/// One reason for going slower.
+#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ThrottleReason {
+    /// The reason, in words.
+    pub reason: String,
+    /// Since when.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<Time>,
+}
+
+/// What a worker says of itself.
+#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct WorkerReport {
+    /// The attempt that reports.
+    pub attempt: i64,
+    /// Its pod.
+    pub pod: String,
+    /// The engine's stage.
+    pub phase: String,
+    /// What it waits for; absent when it works.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub waiting_for: Option<String>,
+    /// Since when it waits for that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub waiting_since: Option<Time>,
+    /// When this was written.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub updated_at: Option<Time>,
+    /// What was found and decided before the copy began.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub plan: Option<PlanStatus>,
+    /// How the attempt ended; absent while it runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ending: Option<Ending>,
+}
+
+/// What was found and decided before the copy began.
+#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct PlanStatus {
+    /// `Instant` or `Copy`.
+    pub strategy: String,
+    /// The index by which rows are identified, with its columns.
+    pub key: String,
+    /// Name of the shadow table.
+    pub shadow_table: String,
+    /// Name that the old table gets.
+    pub old_table: String,
+    /// Name of the control table.
+    pub control_table: String,
+    /// What is worth knowing, one sentence each.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub warnings: Vec<String>,
+}
+
+/// How an attempt ended.
+#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Ending {
+    /// Which end it was.
+    pub outcome: EndingKind,
+    /// The stable word of the cause when it ended badly, the outcome otherwise.
+    pub reason: String,
+    /// The cause, one sentence.
+    pub message: String,
+    /// What to do, one sentence; empty when there is nothing to do.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub remedy: String,
+    /// What is left behind on the server; empty when nothing is.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub kept: String,
+    /// When.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub at: Option<Time>,
+    /// Whole time of the attempt.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub took: Option<String>,
+    /// How long writers were blocked at the most.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lock_time: Option<String>,
+    /// Rows that were compared.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rows_verified: Option<i64>,
+    /// The old table, while it is kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub old_table: Option<String>,
+    /// Until when it is kept (UTC).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub old_table_expires: Option<String>,
+}
+
+/// The ends of an attempt.
+#[derive(JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum EndingKind {
+    #[expect(missing_docs, reason = "a text here would split the enum in the schema")]
+    Completed,
+    #[expect(missing_docs, reason = "a text here would split the enum in the schema")]
+    AlreadyApplied,
+    #[default]
+    #[expect(missing_docs, reason = "a text here would split the enum in the schema")]
+    Left,
+    #[expect(missing_docs, reason = "a text here would split the enum in the schema")]
+    Aborted,
+    #[expect(missing_docs, reason = "a text here would split the enum in the schema")]
+    Panicked,
+    #[expect(missing_docs, reason = "a text here would split the enum in the schema")]
+    Refused,
+    #[expect(missing_docs, reason = "a text here would split the enum in the schema")]
+    Superseded,
+    #[expect(missing_docs, reason = "a text here would split the enum in the schema")]
+    Failed,
+}
+
+/// A text that fits a status.
+pub fn bounded(text: &str) -> String {
+    match text.char_indices().nth(TEXT_LIMIT) {
+        None => text.to_owned(),
+        Some(_) => text.chars().take(TEXT_LIMIT - 1).chain(['…']).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_status_is_empty_and_reads_back() {
+        let text = serde_json::to_string(&SchemaMigrationStatus::default()).unwrap();
+        assert_eq!(text, "{}");
+        let read: SchemaMigrationStatus = serde_json::from_str(&text).unwrap();
+        assert_eq!(read, SchemaMigrationStatus::default());
+    }
+
+    #[test]
+    fn texts_are_bounded_in_characters() {
+        assert_eq!(bounded(&"é".repeat(1024)).chars().count(), 1024);
+        assert!(bounded(&"é".repeat(1025)).ends_with('…'));
+    }
+}
