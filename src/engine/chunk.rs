@@ -7,33 +7,35 @@ use super::meter::as_f64;
 
 /// Rows of the first chunk.
 const FIRST: u64 = 1000;
-/// Bounds of a chunk.
-const BOUNDS: (u64, u64) = (10, 100_000);
+/// The fewest rows of a chunk.
+const FEWEST: u64 = 10;
 
 /// The size of the next chunk, led towards a time.
 #[derive(Clone, Copy, Debug)]
-pub struct ChunkSize(u64);
-
-impl Default for ChunkSize {
-    fn default() -> Self {
-        Self(FIRST)
-    }
+pub struct ChunkSize {
+    rows: u64,
+    most: u64,
 }
 
 impl ChunkSize {
+    /// A size to begin with, which never grows beyond `most` rows.
+    pub fn up_to(most: u64) -> Self {
+        Self { rows: FIRST.min(most), most }
+    }
+
     /// Rows of the next chunk.
     pub fn rows(self) -> u64 {
-        self.0
+        self.rows
     }
 
     /// Learns from a chunk: at most doubles, at most halves. A chunk that found few rows, such as
     /// the last one, tells nothing.
     pub fn observe(&mut self, rows: u64, took: Duration, target: Duration) {
-        if rows * 2 < self.0 {
+        if rows * 2 < self.rows {
             return;
         }
         let factor = (target.as_secs_f64() / took.as_secs_f64().max(1e-6)).clamp(0.5, 2.0);
-        self.0 = scaled(rows, factor).clamp(BOUNDS.0, BOUNDS.1);
+        self.rows = scaled(rows, factor).clamp(FEWEST, self.most);
     }
 }
 
@@ -98,7 +100,7 @@ mod tests {
     #[test]
     fn size_follows_the_time_target_within_a_factor_of_two() {
         let target = Duration::from_millis(500);
-        let mut size = ChunkSize::default();
+        let mut size = ChunkSize::up_to(100_000);
         size.observe(1000, Duration::from_millis(1), target);
         assert_eq!(size.rows(), 2000);
         size.observe(2000, Duration::from_secs(10), target);
@@ -107,6 +109,9 @@ mod tests {
         assert_eq!(size.rows(), 1250);
         size.observe(3, Duration::from_millis(1), target);
         assert_eq!(size.rows(), 1250, "a chunk at the end tells nothing");
+        let mut small = ChunkSize::up_to(1500);
+        small.observe(1000, Duration::from_millis(1), target);
+        assert_eq!(small.rows(), 1500);
     }
 
     #[test]

@@ -27,6 +27,9 @@ use crate::sql::sync;
 /// Finished rows that lie side by side before they are merged into one.
 const MERGE_AT: usize = 32;
 
+/// The most rows of a chunk: its transaction's undo log stays small.
+const MOST_ROWS: u64 = 100_000;
+
 /// How long the copy sleeps at most before it looks at the settings again.
 const RATE_POLL: Duration = Duration::from_millis(500);
 
@@ -44,7 +47,7 @@ enum ChunkEnd {
 pub async fn run(context: &Context) -> Result<()> {
     let mut planner = context.open(Role::Copy).await?;
     let mut idle: Vec<Session> = Vec::new();
-    let mut size = ChunkSize::default();
+    let mut size = ChunkSize::up_to(MOST_ROWS);
     let mut rate = RateLimit::default();
     let mut running = FuturesUnordered::new();
     loop {

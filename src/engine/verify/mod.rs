@@ -32,6 +32,8 @@ use crate::sql::sync;
 const THREADS: usize = 2;
 /// How long one range should take.
 const RANGE_TIME: Duration = Duration::from_millis(500);
+/// The most rows of a range: the keys and hashes of one that differs are held here, both sides of it.
+const MOST_ROWS: u64 = 20_000;
 /// How often written keys are compared during a pause.
 const PAUSE_POLL: Duration = Duration::from_secs(1);
 /// Time between two records of how far verification came.
@@ -110,7 +112,7 @@ impl Walk {
         let from = context.plan.stored.verified_up_to.as_deref().map(Key::from_hex).transpose()?;
         Ok(Self {
             session,
-            size: ChunkSize::default(),
+            size: ChunkSize::up_to(MOST_ROWS),
             cursor: Some(from),
             open: Vec::new(),
             saved: Instant::now(),
