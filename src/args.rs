@@ -53,6 +53,13 @@ Examples:
   ghostship plan -f migration.yaml
   ghostship plan -o json -f migration.yaml | jq .refusals";
 
+const WORKER_HELP: &str = "\
+The worker watches its own resource, so that pausing, tuning and panic reach it without the controller,
+and reports into the resource's status. Its ServiceAccount needs get, list and watch on that one
+SchemaMigration, patch on its status, and get on its MigrationTarget.
+
+Exit codes are those of `ghostship run`; 4 asks for another attempt.";
+
 const COMPLETION_HELP: &str = "\
 Examples:
   ghostship completion bash > /etc/bash_completion.d/ghostship
@@ -82,6 +89,9 @@ pub enum Command {
     /// Show what a run would do and what is in its way.
     #[command(after_help = PLAN_HELP)]
     Plan(PlanArguments),
+    /// Run one attempt of a SchemaMigration in its pod; the controller starts it.
+    #[command(after_help = WORKER_HELP)]
+    Worker(WorkerArguments),
     /// Print the custom resource definitions.
     #[command(after_help = "Example:\n  ghostship crds | kubectl apply --server-side -f -")]
     Crds,
@@ -116,6 +126,33 @@ pub struct PlanArguments {
     /// How the plan is shown.
     #[arg(short, long, value_enum, default_value_t = Output::Text)]
     pub output: Output,
+}
+
+/// What `worker` takes.
+#[derive(Debug, Args)]
+pub struct WorkerArguments {
+    /// Namespace of the SchemaMigration.
+    #[arg(long, env = "GHOSTSHIP_NAMESPACE")]
+    pub namespace: String,
+    /// Name of the SchemaMigration.
+    #[arg(long, env = "GHOSTSHIP_NAME")]
+    pub name: String,
+    /// UID of the SchemaMigration: one of the same name that was created anew is another one.
+    #[arg(long, env = "GHOSTSHIP_UID")]
+    pub uid: String,
+    /// Number of this attempt; a lower one gives way to a higher one.
+    #[arg(long, env = "GHOSTSHIP_ATTEMPT")]
+    pub attempt: u64,
+    /// Directory with the files `username` and `password`, and perhaps `ca.crt`, `tls.crt` and
+    /// `tls.key`; read anew for every connection.
+    #[arg(long, value_name = "DIR", default_value = "/credentials")]
+    pub credentials: PathBuf,
+    /// Name of this pod, for the report.
+    #[arg(long, env = "GHOSTSHIP_POD", default_value = "unknown")]
+    pub pod: String,
+    /// Only clean up: drop the helper tables, or finish what is left after a swap.
+    #[arg(long)]
+    pub clean_up: bool,
 }
 
 /// Where the manifests and the account are.

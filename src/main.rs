@@ -7,7 +7,7 @@ use clap::{CommandFactory, Parser};
 use ghostship::args::{Arguments, Command};
 use ghostship::cli::console::Console;
 use ghostship::cli::exit::Exit;
-use ghostship::cli::{crds, plan, run};
+use ghostship::cli::{crds, plan, run, worker};
 use ghostship::telemetry;
 
 fn main() -> ExitCode {
@@ -37,6 +37,7 @@ fn execute(command: Command, console: &Console) -> Exit {
     match command {
         Command::Run(arguments) => wait_for(console, run::execute(arguments, console)),
         Command::Plan(arguments) => wait_for(console, plan::execute(arguments, console)),
+        Command::Worker(arguments) => wait_for(console, worker::execute(arguments, console)),
         Command::Crds => crds::print(console),
         Command::Completion { shell } => {
             let mut script = Vec::new();

@@ -1,6 +1,7 @@
 //! The Kubernetes types: what users write. Structs with their schema and rules, and one function that
 //! checks a resource completely; nothing here knows an engine, a cluster client or a database.
 
+pub mod control;
 pub mod crds;
 pub mod duration;
 pub mod migration;

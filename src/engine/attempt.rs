@@ -176,6 +176,7 @@ async fn copy(
         progress.rows_estimated = plan.stored.rows_estimated;
         progress.rows_repaired = plan.stored.rows_repaired;
         progress.cut_over_attempts = plan.stored.cut_over_attempts;
+        progress.plan = Some(plan.summary());
     });
     let gtid = plan.server.has_gtids();
     let state = plan.stored.clone();

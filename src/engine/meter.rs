@@ -62,6 +62,7 @@ impl Meter {
             waiting_for: String::new(),
             cut_over_attempts: 0,
             last_cut_over_error: String::new(),
+            plan: None,
             started_at: SystemTime::now(),
         }
     }

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::engine::backlog::KeyOrder;
 use crate::engine::phase::PhaseKind;
+use crate::engine::progress::PlanSummary;
 use crate::engine::request::Request;
 use crate::mysql::server::Server;
 use crate::schema::table::TableName;
@@ -57,11 +58,25 @@ pub struct Plan {
     pub column_count: usize,
     /// Whether the source table has an AUTO_INCREMENT column.
     pub auto_increment: bool,
+    /// What comparing the definitions warns of.
+    pub warnings: Vec<String>,
     /// What the control table says about the migration as a whole.
     pub stored: StoredState,
 }
 
 impl Plan {
+    /// What people are told of it.
+    pub fn summary(&self) -> PlanSummary {
+        PlanSummary {
+            strategy: "Copy".to_owned(),
+            key: self.pair.source_key.to_string(),
+            shadow_table: self.tables.shadow.table.clone(),
+            old_table: self.tables.old.table.clone(),
+            control_table: self.tables.control.table.clone(),
+            warnings: self.stored.warnings.iter().chain(&self.warnings).cloned().collect(),
+        }
+    }
+
     /// Lanes that may run side by side. With a second unique index, or with keys whose bytes do not
     /// identify them, there must be only one.
     pub fn lanes(&self) -> usize {
@@ -117,4 +132,7 @@ pub struct StoredState {
     pub instant_target: Option<String>,
     /// Whether the ledger has the entry of this migration.
     pub in_ledger: bool,
+    /// What preflight warned of.
+    #[serde(default)]
+    pub warnings: Vec<String>,
 }

@@ -148,6 +148,7 @@ async fn first_state(
         rows_copied: 0,
         instant_target: None,
         in_ledger: false,
+        warnings: inspected.warnings.iter().map(Refusal::to_string).collect(),
     })
 }
 
@@ -221,6 +222,7 @@ pub fn plan(
         request: request.clone(),
         server,
         tables,
+        warnings: definitions.warnings.iter().map(Refusal::to_string).collect(),
         comparison: Comparison::of(&definitions.pair.mapping),
         pair: definitions.pair,
         order,

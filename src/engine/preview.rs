@@ -17,7 +17,6 @@ use super::{Error, Failure, Result, instant, prepare};
 use crate::mysql::connect::Role;
 use crate::mysql::session::Session;
 use crate::schema::alter::Alter;
-use crate::schema::key::MigrationKey;
 use crate::schema::table::{Table, TableName};
 use crate::sql::checksum::Comparison;
 use crate::sql::ddl;
@@ -142,7 +141,7 @@ fn blank(request: &Request, facts: &Facts) -> PlanReport {
 }
 
 fn describe(report: &mut PlanReport, definitions: &Definitions) {
-    report.key = key_text(&definitions.pair.source_key);
+    report.key = definitions.pair.source_key.to_string();
     let unverified = Comparison::of(&definitions.pair.mapping).unverified;
     if !unverified.is_empty() {
         let columns = unverified.join(", ");
@@ -155,16 +154,8 @@ fn describe(report: &mut PlanReport, definitions: &Definitions) {
     }
 }
 
-fn key_text(key: &MigrationKey) -> String {
-    let columns: Vec<&str> = key.columns.iter().map(|column| column.name.as_str()).collect();
-    format!("{} ({})", key.index, columns.join(", "))
-}
-
 fn add_warnings(report: &mut PlanReport, warnings: &[Refusal]) {
-    let texts = warnings
-        .iter()
-        .map(|warning| format!("{}: {}; {}", warning.reason, warning.message, warning.remedy));
-    report.warnings.extend(texts);
+    report.warnings.extend(warnings.iter().map(Refusal::to_string));
 }
 
 fn add_refusals(report: &mut PlanReport, refusals: &[Refusal]) {

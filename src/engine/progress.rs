@@ -43,9 +43,29 @@ pub struct Progress {
     pub cut_over_attempts: u32,
     /// Why the last cut-over attempt did not swap; empty when there was none.
     pub last_cut_over_error: String,
+    /// What was found and decided before the copy began; absent until then.
+    #[serde(skip)]
+    pub plan: Option<PlanSummary>,
     /// When this run started.
     #[serde(skip)]
     pub started_at: SystemTime,
+}
+
+/// What was found and decided before the copy began.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PlanSummary {
+    /// `Instant` or `Copy`.
+    pub strategy: String,
+    /// The index by which rows are identified, with its columns.
+    pub key: String,
+    /// Name of the shadow table.
+    pub shadow_table: String,
+    /// Name that the old table gets.
+    pub old_table: String,
+    /// Name of the control table.
+    pub control_table: String,
+    /// What is worth knowing, one sentence each.
+    pub warnings: Vec<String>,
 }
 
 mod seconds {

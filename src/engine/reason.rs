@@ -176,6 +176,12 @@ impl Refusal {
     }
 }
 
+impl std::fmt::Display for Refusal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}; {}", self.reason, self.message, self.remedy)
+    }
+}
+
 fn bounded(text: String) -> String {
     match text.char_indices().nth(TEXT_LIMIT) {
         None => text,

@@ -1,5 +1,7 @@
 //! Which index can be the migration key, and which of a table's indexes is the best one.
 
+use std::fmt;
+
 use thiserror::Error;
 
 use super::{KeyColumn, KeyKind, MigrationKey};
@@ -26,6 +28,14 @@ pub struct NoSharedKey {
 
 /// The server compares a SET with a number as floating point, which is exact up to here.
 const SET_LABELS: usize = 53;
+
+/// As people name it: `index (column, column)`.
+impl fmt::Display for MigrationKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let columns: Vec<&str> = self.columns.iter().map(|column| column.name.as_str()).collect();
+        write!(f, "{} ({})", self.index, columns.join(", "))
+    }
+}
 
 impl MigrationKey {
     /// The key made of this index's columns, or one sentence that says why it cannot be one.

@@ -1,0 +1,145 @@
+//! What a resource asks for, all its sources taken together: the control fields, the annotation of the
+//! cut-over, the latches in the status, and its deletion. The controller and the worker both decide by
+//! it. Pure.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::migration::SchemaMigration;
+use super::names;
+use super::validate::{self, Control, Violation, Wishes};
+
+/// What is asked for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Wanted {
+    /// Whether the resource is being deleted.
+    pub deleted: bool,
+    /// Control and tuning.
+    pub wishes: Wishes,
+}
+
+/// What the annotation of the cut-over says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CutOverWord {
+    /// A postponed cut-over may begin.
+    Allow,
+    /// It has to wait, whatever was allowed before.
+    Postpone,
+}
+
+/// What a resource asks for.
+///
+/// # Errors
+///
+/// Its violations. A resource that asks for panic is heard all the same, see [`asks_for_panic`].
+pub fn wanted(migration: &SchemaMigration) -> Result<Wanted, Vec<Violation>> {
+    let mut wishes = validate::migration(&document(migration))?.wishes;
+    wishes.postpone_cut_over = is_postponed(migration);
+    if asks_for_panic(migration) {
+        wishes.control = Control::Panic;
+    }
+    Ok(Wanted { deleted: migration.metadata.deletion_timestamp.is_some(), wishes })
+}
+
+/// Whether panic is asked for, now or since it was latched, however wrong the rest may be.
+pub fn asks_for_panic(migration: &SchemaMigration) -> bool {
+    let latched = migration.status.as_ref().is_some_and(|status| status.panicked.is_some());
+    latched || migration.spec.panic == Some(true)
+}
+
+/// Whether the cut-over has to wait. Permission that is latched outlives a revert of the annotation.
+pub fn is_postponed(migration: &SchemaMigration) -> bool {
+    match cut_over_word(migration) {
+        Some(CutOverWord::Postpone) => true,
+        Some(CutOverWord::Allow) => false,
+        None => migration.spec.postpone_cut_over == Some(true) && !is_permitted(migration),
+    }
+}
+
+/// What the annotation says; other words than the two mean nothing.
+pub fn cut_over_word(migration: &SchemaMigration) -> Option<CutOverWord> {
+    match annotation(migration, names::CUT_OVER)? {
+        "allow" => Some(CutOverWord::Allow),
+        "postpone" => Some(CutOverWord::Postpone),
+        _ => None,
+    }
+}
+
+/// The value of an annotation.
+pub fn annotation<'a>(migration: &'a SchemaMigration, name: &str) -> Option<&'a str> {
+    let annotations: Option<&BTreeMap<String, String>> = migration.metadata.annotations.as_ref();
+    annotations?.get(name).map(String::as_str)
+}
+
+/// The resource as a document for [`validate`], without what the server and the status add.
+pub fn document(migration: &SchemaMigration) -> Value {
+    let mut document = serde_json::to_value(migration).unwrap_or_default();
+    if let Some(fields) = document.as_object_mut() {
+        fields.remove("status");
+    }
+    document
+}
+
+fn is_permitted(migration: &SchemaMigration) -> bool {
+    let status = migration.status.as_ref();
+    status
+        .and_then(|status| status.cut_over.as_ref())
+        .is_some_and(|cut_over| cut_over.permission.is_some())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn migration(spec: Value, annotations: Value, status: Value) -> SchemaMigration {
+        let mut document = json!({
+            "apiVersion": "ghostship.dev/v1alpha1",
+            "kind": "SchemaMigration",
+            "metadata": {"name": "one", "namespace": "shop", "annotations": annotations},
+            "spec": {"target": "db", "database": "shop", "table": "t", "alter": "ENGINE=InnoDB"},
+            "status": status,
+        });
+        for (name, value) in spec.as_object().unwrap() {
+            document["spec"][name] = value.clone();
+        }
+        serde_json::from_value(document).unwrap()
+    }
+
+    #[test]
+    fn a_cut_over_waits_until_a_human_lets_it() {
+        let permission = json!({"cutOver": {"state": "Allowed", "permission": {"by": "somebody"}}});
+        let word = |word: &str| json!({"ghostship.dev/cut-over": word});
+        let cases = [
+            (json!({}), json!({}), json!({}), false),
+            (json!({"postponeCutOver": true}), json!({}), json!({}), true),
+            (json!({"postponeCutOver": true}), word("allow"), json!({}), false),
+            (json!({"postponeCutOver": true}), word("perhaps"), json!({}), true),
+            (json!({"postponeCutOver": true}), json!({}), permission.clone(), false),
+            (json!({"postponeCutOver": true}), word("postpone"), permission, true),
+            (json!({"postponeCutOver": false}), word("postpone"), json!({}), true),
+        ];
+        for (spec, annotations, status, waits) in cases {
+            let migration = migration(spec.clone(), annotations.clone(), status);
+            assert_eq!(is_postponed(&migration), waits, "{spec} {annotations}");
+            assert_eq!(wanted(&migration).unwrap().wishes.postpone_cut_over, waits);
+        }
+    }
+
+    #[test]
+    fn panic_is_heard_from_the_field_and_from_the_latch() {
+        let cases = [
+            (json!({}), json!({}), Control::Run),
+            (json!({"panic": true, "paused": true}), json!({}), Control::Panic),
+            (json!({"panic": false}), json!({"panicked": {"by": "somebody"}}), Control::Panic),
+            (json!({"paused": true}), json!({}), Control::Pause),
+        ];
+        for (spec, status, control) in cases {
+            let migration = migration(spec.clone(), json!({}), status);
+            assert_eq!(wanted(&migration).unwrap().wishes.control, control, "{spec}");
+            assert_eq!(asks_for_panic(&migration), control == Control::Panic, "{spec}");
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! The process in a Job's pod: reads its own `SchemaMigration`, runs the engine on it, obeys what the
+//! resource asks for and reports into its own part of the status. It knows no other resource but the
+//! target, opens no Secret through the API (the account is mounted as files), and needs no controller.
+
+mod load;
+mod report;
+mod watch;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use kube::{Api, Client};
+use tokio::sync::watch as channel;
+use tokio_util::sync::CancellationToken;
+
+use crate::api::migration::SchemaMigration;
+use crate::engine::intent::{self, Command, Intent};
+use crate::engine::outcome::Outcome;
+use crate::engine::{self, Failure};
+use crate::shutdown::Signals;
+
+pub use self::load::LoadError;
+use self::load::Loaded;
+use self::report::Reporter;
+pub use self::report::ending;
+
+/// How long the last report is tried.
+const LAST_REPORT: Duration = Duration::from_secs(20);
+
+/// Which migration a worker runs.
+#[derive(Clone, Debug)]
+pub struct Assignment {
+    /// Namespace of the resource.
+    pub namespace: String,
+    /// Name of the resource.
+    pub name: String,
+    /// Its UID: a resource of the same name that was created anew is another one.
+    pub uid: String,
+    /// Number of this attempt.
+    pub attempt: u64,
+    /// Directory with the account's files.
+    pub credentials: PathBuf,
+    /// Name of this pod.
+    pub pod: String,
+    /// Whether the migration is only cleaned up: its helper tables are dropped, unless the tables are
+    /// swapped; then the rest of the work is done.
+    pub clean_up: bool,
+}
+
+/// How a worker ended.
+#[derive(Debug)]
+pub enum Ended {
+    /// The run came to an end of its own or on request.
+    Outcome(Outcome),
+    /// It failed.
+    Failure(Failure),
+    /// A second signal ended it at once.
+    Interrupted,
+}
+
+/// Runs one attempt to its end.
+///
+/// # Errors
+///
+/// When the resources cannot be read or do not allow a run; nothing was touched then.
+pub async fn run(assignment: Assignment, mut signals: Signals) -> Result<Ended, LoadError> {
+    let client = Client::try_default().await.map_err(LoadError::find_cluster)?;
+    let stop = CancellationToken::new();
+    let loaded = tokio::select! {
+        loaded = load::load(&client, &assignment) => loaded?,
+        () = signals.watch(&stop) => return Ok(Ended::Interrupted),
+        () = stop.cancelled() => return Ok(Ended::Outcome(Outcome::Left)),
+    };
+    let api: Api<SchemaMigration> = Api::namespaced(client, &assignment.namespace);
+    Ok(drive(assignment, api, loaded, (signals, stop)).await)
+}
+
+async fn drive(
+    assignment: Assignment,
+    api: Api<SchemaMigration>,
+    loaded: Loaded,
+    (mut signals, stop): (Signals, CancellationToken),
+) -> Ended {
+    let Loaded { request, intent } = loaded;
+    let (publisher, wishes) = intent::channel(first(intent, assignment.clean_up));
+    let (sender, progress) = channel::channel(engine::blank_progress());
+    let watch = watch::Watch::new(api.clone(), &assignment);
+    let mut reporter = Reporter::new(api, &assignment);
+    let ended = tokio::select! {
+        ended = engine::run(request, wishes, sender, stop.clone()) => match ended {
+            Ok(outcome) => Ended::Outcome(outcome),
+            Err(failure) => Ended::Failure(failure),
+        },
+        () = signals.watch(&stop) => Ended::Interrupted,
+        _ = watch.follow(publisher) => Ended::Interrupted,
+        _ = reporter.follow(progress.clone()) => Ended::Interrupted,
+    };
+    let last = progress.borrow().clone();
+    let told = tokio::select! {
+        told = reporter.finish(&last, &ended, LAST_REPORT) => told,
+        () = signals.watch(&stop) => false,
+    };
+    if !told {
+        tracing::warn!("the end could not be reported; the controller learns it from the exit code");
+    }
+    ended
+}
+
+fn first(intent: Intent, clean_up: bool) -> Intent {
+    if clean_up { Intent { command: Command::Abort, ..intent } } else { intent }
+}

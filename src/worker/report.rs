@@ -1,0 +1,253 @@
+//! Reports into the worker's own part of the status: figures every few seconds, changes of phase and
+//! the end at once. A report that cannot be written is no reason to stop working.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::Api;
+use kube::api::{Patch, PatchParams};
+use serde_json::json;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+
+use super::load::CALL;
+use super::{Assignment, Ended};
+use crate::api::migration::SchemaMigration;
+use crate::api::names;
+use crate::api::status::{
+    Ending, EndingKind, PlanStatus, ProgressStatus, ThrottleReason, WorkerReport, bounded,
+};
+use crate::api::{API_VERSION, duration};
+use crate::engine::Failure;
+use crate::engine::outcome::{Outcome, Report};
+use crate::engine::progress::Progress;
+use crate::engine::reason::Reason;
+
+/// Figures are written so often at most.
+const INTERVAL: Duration = Duration::from_secs(5);
+/// Two reports of any kind are at least so far apart.
+const LEAST: Duration = Duration::from_millis(250);
+/// Pause after a report that could not be written.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// Writes the reports of one attempt.
+pub(super) struct Reporter {
+    api: Api<SchemaMigration>,
+    name: String,
+    uid: String,
+    report: WorkerReport,
+    since: BTreeMap<String, Time>,
+}
+
+impl Reporter {
+    pub(super) fn new(api: Api<SchemaMigration>, assignment: &Assignment) -> Self {
+        let report = WorkerReport {
+            attempt: signed(assignment.attempt),
+            pod: assignment.pod.clone(),
+            ..WorkerReport::default()
+        };
+        let Assignment { name, uid, .. } = assignment.clone();
+        Self { api, name, uid, report, since: BTreeMap::new() }
+    }
+
+    /// Reports until it is dropped.
+    pub(super) async fn follow(&mut self, mut progress: watch::Receiver<Progress>) -> ! {
+        loop {
+            let now = progress.borrow_and_update().clone();
+            let pause = if self.write(&now).await { LEAST } else { AGAIN };
+            sleep(pause).await;
+            let due = Instant::now() + INTERVAL - LEAST;
+            loop {
+                tokio::select! {
+                    () = sleep_until(due) => break,
+                    changed = progress.changed() => match changed {
+                        Ok(()) if is_transition(&now, &progress.borrow()) => break,
+                        Ok(()) => {}
+                        Err(_) => sleep_until(due).await,
+                    },
+                }
+            }
+        }
+    }
+
+    /// Reports the end, again and again until it is written or the time is over. Whether it was written.
+    pub(super) async fn finish(&mut self, last: &Progress, ended: &Ended, limit: Duration) -> bool {
+        self.report.ending = Some(Ending { at: Some(now()), ..ending(ended) });
+        let deadline = Instant::now() + limit;
+        while !self.write(last).await {
+            if Instant::now() >= deadline {
+                return false;
+            }
+            sleep(AGAIN).await;
+        }
+        true
+    }
+
+    async fn write(&mut self, progress: &Progress) -> bool {
+        self.take(progress);
+        let patch = Patch::Apply(json!({
+            "apiVersion": API_VERSION,
+            "kind": "SchemaMigration",
+            "metadata": {"name": self.name, "uid": self.uid},
+            "status": {"progress": self.figures(progress), "report": self.report},
+        }));
+        let parameters = PatchParams::apply(names::WORKER).force();
+        match timeout(CALL, self.api.patch_status(&self.name, &parameters, &patch)).await {
+            Ok(Ok(_)) => true,
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "the status could not be written");
+                false
+            }
+            Err(_) => {
+                tracing::warn!("the status could not be written: the API server is silent");
+                false
+            }
+        }
+    }
+
+    fn take(&mut self, progress: &Progress) {
+        let waiting = (!progress.waiting_for.is_empty()).then(|| bounded(&progress.waiting_for));
+        if waiting != self.report.waiting_for {
+            self.report.waiting_since = waiting.as_ref().map(|_| now());
+        }
+        self.report.waiting_for = waiting;
+        progress.phase.as_str().clone_into(&mut self.report.phase);
+        self.report.updated_at = Some(now());
+        self.report.plan = progress.plan.as_ref().map(|plan| PlanStatus {
+            strategy: plan.strategy.clone(),
+            key: plan.key.clone(),
+            shadow_table: plan.shadow_table.clone(),
+            old_table: plan.old_table.clone(),
+            control_table: plan.control_table.clone(),
+            warnings: plan.warnings.iter().map(|text| bounded(text)).collect(),
+        });
+        self.since.retain(|reason, _| progress.throttled.contains(reason));
+        for reason in &progress.throttled {
+            self.since.entry(reason.clone()).or_insert_with(now);
+        }
+    }
+
+    fn figures(&self, progress: &Progress) -> ProgressStatus {
+        let reasons = self.since.iter().map(|(reason, since)| ThrottleReason {
+            reason: bounded(reason),
+            since: Some(since.clone()),
+        });
+        ProgressStatus {
+            rows_copied: signed(progress.rows_copied),
+            rows_estimated: signed(progress.rows_estimated),
+            percent: whole(progress.percent),
+            rows_per_second: whole(progress.rows_per_second),
+            keys_applied: signed(progress.keys_applied),
+            backlog: signed(progress.backlog),
+            stream_lag: progress.stream_lag.map(duration::format),
+            eta: progress.eta.map(|eta| duration::format(Duration::from_secs(eta.as_secs()))),
+            verified_percent: whole(progress.verified_percent),
+            rows_repaired: signed(progress.rows_repaired),
+            throttled: reasons.collect(),
+            cut_over_attempts: i64::from(progress.cut_over_attempts),
+            last_cut_over_error: (!progress.last_cut_over_error.is_empty())
+                .then(|| bounded(&progress.last_cut_over_error)),
+        }
+    }
+}
+
+/// Whether a change is told at once.
+fn is_transition(one: &Progress, other: &Progress) -> bool {
+    one.phase != other.phase
+        || one.waiting_for.is_empty() != other.waiting_for.is_empty()
+        || one.throttled.is_empty() != other.throttled.is_empty()
+        || one.cut_over_attempts != other.cut_over_attempts
+        || one.plan.is_some() != other.plan.is_some()
+}
+
+/// The end of an attempt as the status tells it.
+pub fn ending(ended: &Ended) -> Ending {
+    match ended {
+        Ended::Outcome(outcome) => of_outcome(outcome),
+        Ended::Failure(failure) => of_failure(failure),
+        Ended::Interrupted => plain(
+            EndingKind::Left,
+            "ended at once by a second signal; the next attempt continues".to_owned(),
+        ),
+    }
+}
+
+fn of_outcome(outcome: &Outcome) -> Ending {
+    match outcome {
+        Outcome::Completed(report) => completed(report),
+        Outcome::AlreadyApplied { finished_at } => plain(
+            EndingKind::AlreadyApplied,
+            format!("this migration was finished at {finished_at} UTC; nothing was done"),
+        ),
+        Outcome::Left => plain(
+            EndingKind::Left,
+            "left on request with nothing lost; the next attempt continues".to_owned(),
+        ),
+        Outcome::Aborted => plain(
+            EndingKind::Aborted,
+            "aborted on request; the table is untouched and what was created is dropped".to_owned(),
+        ),
+        Outcome::Panicked => plain(
+            EndingKind::Panicked,
+            "stopped by panic; every table is kept".to_owned(),
+        ),
+    }
+}
+
+fn plain(outcome: EndingKind, message: String) -> Ending {
+    let reason = format!("{outcome:?}");
+    Ending { outcome, reason, message, ..Ending::default() }
+}
+
+fn completed(report: &Report) -> Ending {
+    let message = match report.strategy.as_str() {
+        "Instant" => "changed by INSTANT; no row was copied".to_owned(),
+        _ => format!(
+            "{} rows copied, {} keys applied, {} rows compared, {} repaired",
+            report.rows_copied, report.keys_applied, report.rows_verified, report.rows_repaired
+        ),
+    };
+    Ending {
+        took: seconds(report.total_seconds),
+        lock_time: seconds(report.lock_seconds),
+        rows_verified: Some(signed(report.rows_verified)),
+        old_table: report.old_table.clone(),
+        old_table_expires: report.old_table_expires.clone(),
+        ..plain(EndingKind::Completed, message)
+    }
+}
+
+fn of_failure(failure: &Failure) -> Ending {
+    let outcome = match failure.reason {
+        Reason::Superseded => EndingKind::Superseded,
+        _ if failure.refused => EndingKind::Refused,
+        _ => EndingKind::Failed,
+    };
+    Ending {
+        outcome,
+        reason: failure.reason.as_str().to_owned(),
+        message: bounded(&failure.message),
+        remedy: bounded(&failure.remedy),
+        kept: bounded(&failure.kept),
+        ..Ending::default()
+    }
+}
+
+fn seconds(seconds: f64) -> Option<String> {
+    Duration::try_from_secs_f64(seconds).ok().map(duration::format)
+}
+
+fn now() -> Time {
+    Time(Timestamp::now())
+}
+
+fn signed(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "a share or a rate, far below the limits")]
+fn whole(value: f64) -> i64 {
+    value.floor() as i64
+}
