@@ -89,6 +89,8 @@ pub enum Command {
     /// Show what a run would do and what is in its way.
     #[command(after_help = PLAN_HELP)]
     Plan(PlanArguments),
+    /// Run the controller: it starts a worker for each SchemaMigration and keeps its status.
+    Controller(ControllerArguments),
     /// Run one attempt of a SchemaMigration in its pod; the controller starts it.
     #[command(after_help = WORKER_HELP)]
     Worker(WorkerArguments),
@@ -126,6 +128,20 @@ pub struct PlanArguments {
     /// How the plan is shown.
     #[arg(short, long, value_enum, default_value_t = Output::Text)]
     pub output: Output,
+}
+
+/// What `controller` takes.
+#[derive(Debug, Args)]
+pub struct ControllerArguments {
+    /// Namespaces to watch, separated by commas; all when absent.
+    #[arg(long, env = "GHOSTSHIP_WATCH_NAMESPACES", value_delimiter = ',')]
+    pub namespaces: Vec<String>,
+    /// Only resources with these labels, for example `shard=one`.
+    #[arg(long, env = "GHOSTSHIP_SELECTOR", default_value = "")]
+    pub selector: String,
+    /// Image of the workers of migrations that begin from now on.
+    #[arg(long, env = "GHOSTSHIP_WORKER_IMAGE")]
+    pub worker_image: String,
 }
 
 /// What `worker` takes.
@@ -203,6 +219,16 @@ pub enum LogFormat {
     Text,
     /// One JSON object per line.
     Json,
+}
+
+impl LogFormat {
+    /// As it is typed.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Json => "json",
+        }
+    }
 }
 
 #[cfg(test)]

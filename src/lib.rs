@@ -13,6 +13,7 @@
 pub mod api;
 pub mod args;
 pub mod cli;
+pub mod controller;
 pub mod engine;
 pub mod failpoint;
 pub mod mysql;

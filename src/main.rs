@@ -7,7 +7,7 @@ use clap::{CommandFactory, Parser};
 use ghostship::args::{Arguments, Command};
 use ghostship::cli::console::Console;
 use ghostship::cli::exit::Exit;
-use ghostship::cli::{crds, plan, run, worker};
+use ghostship::cli::{controller, crds, plan, run, worker};
 use ghostship::telemetry;
 
 fn main() -> ExitCode {
@@ -20,7 +20,7 @@ fn main() -> ExitCode {
         console.note(&format!("error: {error}"));
         return Exit::Usage.into();
     }
-    execute(arguments.command, &console).into()
+    execute(arguments, &console).into()
 }
 
 /// A misspelled failpoint must not let a test pass.
@@ -33,10 +33,14 @@ fn arm_failpoints() {
     }
 }
 
-fn execute(command: Command, console: &Console) -> Exit {
+fn execute(arguments: Arguments, console: &Console) -> Exit {
+    let Arguments { command, logging } = arguments;
     match command {
         Command::Run(arguments) => wait_for(console, run::execute(arguments, console)),
         Command::Plan(arguments) => wait_for(console, plan::execute(arguments, console)),
+        Command::Controller(arguments) => {
+            wait_for(console, controller::execute(arguments, logging, console))
+        }
         Command::Worker(arguments) => wait_for(console, worker::execute(arguments, console)),
         Command::Crds => crds::print(console),
         Command::Completion { shell } => {

@@ -12,6 +12,8 @@ pub const FINALIZER: &str = "ghostship.dev/clean-up";
 pub const MIGRATION: &str = "ghostship.dev/migration";
 /// Label: number of the attempt that an object belongs to.
 pub const ATTEMPT: &str = "ghostship.dev/attempt";
+/// Label: what a worker does: `migrate` or `clean-up`.
+pub const PURPOSE: &str = "ghostship.dev/purpose";
 /// Field manager of the controller.
 pub const CONTROLLER: &str = "ghostship-controller";
 /// Field manager of workers.

@@ -47,6 +47,11 @@ pub struct MigrationTargetSpec {
             .message("the server's own databases cannot be changed")
     )]
     pub allowed_databases: Option<Vec<String>>,
+    /// Migrations that run on this server at a time; the others wait in the order of their creation.
+    /// In a cluster only.
+    #[serde(default = "default_concurrency")]
+    #[schemars(range(min = 1, max = 64), extend("format" = "int32"))]
+    pub max_concurrent_migrations: u8,
 }
 
 /// Names a Secret of the same namespace.
@@ -88,6 +93,10 @@ pub enum TlsMode {
     Required,
     #[expect(missing_docs, reason = "a text here would split the enum in the schema")]
     Disabled,
+}
+
+fn default_concurrency() -> u8 {
+    1
 }
 
 fn default_port() -> u16 {

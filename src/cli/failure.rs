@@ -37,6 +37,12 @@ pub(super) fn paragraph(label: &str, message: &str, reason: &str, remedy: &str) 
     format!("{label}: {message}\n  reason: {reason}\n  remedy: {remedy}")
 }
 
+/// An error with all that caused it.
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
+    let source = error.source().map(|source| format!(": {}", chain(source)));
+    format!("{error}{}", source.unwrap_or_default())
+}
+
 fn text(failure: &Failure) -> String {
     let first = paragraph("error", &failure.message, failure.reason.as_str(), &failure.remedy);
     let others = failure.others.iter().map(|refusal| {

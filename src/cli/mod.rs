@@ -3,6 +3,7 @@
 
 pub mod console;
 pub mod control_file;
+pub mod controller;
 pub mod crds;
 pub mod exit;
 pub mod failure;

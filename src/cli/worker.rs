@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::console::Console;
 use super::exit::Exit;
+use super::failure::chain;
 use crate::api::status::Ending;
 use crate::args::WorkerArguments;
 use crate::engine::phase::PhaseKind;
@@ -53,16 +54,6 @@ fn exit(ended: &Ended) -> Exit {
 
 fn of_load_error(error: &LoadError) -> Exit {
     if error.may_pass() { Exit::Left } else { Exit::Usage }
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(source) = next {
-        text = format!("{text}: {source}");
-        next = source.source();
-    }
-    text
 }
 
 async fn last_words(console: &Console, text: &str) {

@@ -6,5 +6,6 @@ pub mod definition;
 pub mod key;
 pub mod mapping;
 pub mod naming;
+pub mod pattern;
 pub mod statement;
 pub mod table;

@@ -101,7 +101,9 @@ async fn drive(
         () = signals.watch(&stop) => false,
     };
     if !told {
-        tracing::warn!("the end could not be reported; the controller learns it from the exit code");
+        tracing::warn!(
+            "the end could not be reported; the controller learns it from the exit code"
+        );
     }
     ended
 }

@@ -189,10 +189,9 @@ fn of_outcome(outcome: &Outcome) -> Ending {
             EndingKind::Aborted,
             "aborted on request; the table is untouched and what was created is dropped".to_owned(),
         ),
-        Outcome::Panicked => plain(
-            EndingKind::Panicked,
-            "stopped by panic; every table is kept".to_owned(),
-        ),
+        Outcome::Panicked => {
+            plain(EndingKind::Panicked, "stopped by panic; every table is kept".to_owned())
+        }
     }
 }
 

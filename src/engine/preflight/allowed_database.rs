@@ -1,6 +1,7 @@
 //! The database may be changed: not one of the server's own, and one that the target allows.
 
 use super::{Facts, Reason, Request, Verdict};
+use crate::schema::pattern::is_allowed;
 
 const OWN: [&str; 5] = ["mysql", "information_schema", "performance_schema", "sys", "ndbinfo"];
 
@@ -21,21 +22,6 @@ pub(super) fn check(_: &Facts, request: &Request, verdict: &mut Verdict) {
             ),
             "name another database, or let an administrator add it to allowedDatabases",
         );
-    }
-}
-
-/// Patterns know `*` for any characters; no pattern at all allows everything.
-fn is_allowed(database: &str, patterns: &[String]) -> bool {
-    patterns.is_empty() || patterns.iter().any(|pattern| matches(pattern, database))
-}
-
-fn matches(pattern: &str, text: &str) -> bool {
-    match pattern.split_once('*') {
-        None => pattern == text,
-        Some((head, tail)) => text.strip_prefix(head).is_some_and(|rest| {
-            let ends = rest.char_indices().map(|(at, _)| at).chain([rest.len()]);
-            ends.into_iter().any(|at| matches(tail, &rest[at..]))
-        }),
     }
 }
 

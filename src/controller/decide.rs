@@ -1,0 +1,350 @@
+//! What the controller does next for one migration: a pure function of what was observed. Nothing that
+//! it decides by is kept in the process, and it never reads back the phase that it shows.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::api::control::annotation;
+use crate::api::migration::SchemaMigration;
+use crate::api::names;
+use crate::api::status::{Ending, EndingKind, SchemaMigrationStatus};
+use crate::api::target::MigrationTarget;
+use crate::api::validate::Violation;
+
+/// Pauses between attempts: the first, and the longest.
+const BACK_OFF: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(300));
+/// How long a deleted migration may take to clean up on the server before it is let go.
+const CLEAN_UP_LIMIT: Duration = Duration::from_secs(600);
+
+/// Causes that pass without anybody changing the resource: another attempt is made by itself.
+const PASSING: [&str; 11] = [
+    "Unreachable",
+    "AuthFailed",
+    "CredentialsUnavailable",
+    "TlsVerification",
+    "ServerReadOnly",
+    "NotPrimary",
+    "DiskFull",
+    "Blocked",
+    "BackupRunning",
+    "XaPending",
+    "Superseded",
+];
+
+/// Everything that a decision depends on.
+#[derive(Clone, Debug)]
+pub struct Observed {
+    /// The resource as it is.
+    pub migration: SchemaMigration,
+    /// Why it cannot be run; empty when it can.
+    pub violations: Vec<Violation>,
+    /// Its target, when there is one of that name.
+    pub target: Option<MigrationTarget>,
+    /// The worker of the newest attempt.
+    pub worker: Worker,
+    /// Who has to end before this one begins, in words.
+    pub in_front: Option<String>,
+    /// The time.
+    pub now: Timestamp,
+}
+
+/// The worker of the newest attempt.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Worker {
+    /// There is no Job.
+    Absent,
+    /// Its Job has not ended.
+    Active {
+        /// Whether it only cleans up.
+        clean_up: bool,
+        /// Why its pod does not run, in the words of the scheduler, the kubelet or admission.
+        problem: Option<String>,
+    },
+    /// Its Job has ended.
+    Ended {
+        /// Whether it only cleaned up.
+        clean_up: bool,
+        /// What its pod said last, when it said something: exit code and message.
+        last_words: Option<(i32, String)>,
+    },
+}
+
+/// What to do next.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Decision {
+    /// Nothing: it is deleted and holds nothing.
+    Ignore,
+    /// Add the finalizer, before anything may be left on a server.
+    Hold,
+    /// Take the finalizer away: nothing is left, or what is left is told.
+    Release {
+        /// What is left behind; empty when nothing is.
+        left: String,
+    },
+    /// End the worker, so that a clean-up run can begin.
+    Stop,
+    /// Raise the attempt's number and make its Job.
+    Attempt {
+        /// The new number.
+        number: i64,
+        /// Whether it only cleans up.
+        clean_up: bool,
+        /// Attempts in a row that ended early.
+        failures: i64,
+    },
+    /// Make the Job of an attempt that was counted already.
+    Launch {
+        /// Its number.
+        number: i64,
+        /// Whether it only cleans up.
+        clean_up: bool,
+    },
+    /// The worker works.
+    Follow {
+        /// Why its pod does not run.
+        problem: Option<String>,
+    },
+    /// The last attempt ended early; the next is made later.
+    Wait {
+        /// Not before.
+        until: Timestamp,
+        /// Attempts in a row that ended early.
+        failures: i64,
+        /// Why it ended.
+        why: Ending,
+    },
+    /// Somebody else is first.
+    Queue {
+        /// Who.
+        behind: String,
+    },
+    /// The resource cannot be run as it is.
+    Reject {
+        /// Why.
+        violations: Vec<Violation>,
+    },
+    /// It has come to its end.
+    Settle {
+        /// Which end.
+        ending: Ending,
+    },
+}
+
+/// Decides; the first row that matches wins.
+///
+/// | row | when | decision |
+/// |---|---|---|
+/// | gone | deleted, without our finalizer | ignore |
+/// | abandoned | deleted, and abandoned, never begun, or settled without a trace | release |
+/// | overdue | deleted for longer than clean-up may take | release, and say what is left |
+/// | leaving | deleted, the worker still migrates | stop |
+/// | cleaning | deleted, the clean-up run works | follow |
+/// | to be cleaned | deleted, anything else | the next clean-up attempt, with back-off |
+/// | settled | ended for good, and no new retry asked for | settle |
+/// | invalid | violations, and nobody works | reject |
+/// | active | the worker has not ended | follow |
+/// | not held | no finalizer | hold |
+/// | counted | the attempt is counted and has neither Job nor end | launch |
+/// | early end | the last attempt ended early and its pause is not over | wait |
+/// | queued | somebody is in front | queue |
+/// | next | anything else | the next attempt |
+pub fn decide(observed: &Observed) -> Decision {
+    if observed.migration.metadata.deletion_timestamp.is_some() {
+        return decide_deleted(observed);
+    }
+    let status = status(observed);
+    let ending = last_ending(observed);
+    let retries = asks_for_retry(observed);
+    if let Some(ending) = ending.as_ref().filter(|ending| is_final(ending) && !retries) {
+        return Decision::Settle { ending: ending.clone() };
+    }
+    if let Worker::Active { problem, .. } = &observed.worker {
+        return Decision::Follow { problem: problem.clone() };
+    }
+    if !observed.violations.is_empty() {
+        return Decision::Reject { violations: observed.violations.clone() };
+    }
+    if status.panicked.is_some() && !retries {
+        return Decision::Settle { ending: panicked() };
+    }
+    if !is_held(observed) {
+        return Decision::Hold;
+    }
+    if let Some(number) = status.attempt.filter(|_| is_unlaunched(observed)) {
+        return Decision::Launch { number, clean_up: false };
+    }
+    let failures = if retries { 0 } else { failures(observed, ending.as_ref()) };
+    if let Some(why) = ending.filter(|_| !retries)
+        && let Some(until) = pause_end(observed, failures)
+    {
+        return Decision::Wait { until, failures, why };
+    }
+    if let Some(behind) = &observed.in_front {
+        return Decision::Queue { behind: behind.clone() };
+    }
+    let number = status.attempt.unwrap_or(0) + 1;
+    Decision::Attempt { number, clean_up: false, failures }
+}
+
+fn decide_deleted(observed: &Observed) -> Decision {
+    let status = status(observed);
+    if !is_held(observed) {
+        return Decision::Ignore;
+    }
+    if is_abandoned(observed) || status.attempt.is_none() || left_nothing(observed) {
+        return Decision::Release { left: String::new() };
+    }
+    if is_overdue(observed) {
+        let left = "the server could not be cleaned up in time: helper tables may be left there";
+        return Decision::Release { left: left.to_owned() };
+    }
+    match &observed.worker {
+        Worker::Active { clean_up: true, problem } => Decision::Follow { problem: problem.clone() },
+        Worker::Active { clean_up: false, .. } => Decision::Stop,
+        Worker::Absent if is_unlaunched(observed) => {
+            Decision::Launch { number: status.attempt.unwrap_or(0), clean_up: true }
+        }
+        Worker::Absent | Worker::Ended { .. } => next_clean_up(observed),
+    }
+}
+
+fn next_clean_up(observed: &Observed) -> Decision {
+    let status = status(observed);
+    let cleaned = matches!(observed.worker, Worker::Ended { clean_up: true, .. });
+    let ending = last_ending(observed);
+    let failures = if cleaned { failures(observed, ending.as_ref()) } else { 0 };
+    match (cleaned.then_some(ending).flatten(), pause_end(observed, failures)) {
+        (Some(why), Some(until)) => Decision::Wait { until, failures, why },
+        _ => {
+            let number = status.attempt.unwrap_or(0) + 1;
+            Decision::Attempt { number, clean_up: true, failures }
+        }
+    }
+}
+
+fn status(observed: &Observed) -> SchemaMigrationStatus {
+    observed.migration.status.clone().unwrap_or_default()
+}
+
+/// How the newest attempt ended, if it did: as its worker reported, else as its pod said, else unknown.
+pub fn last_ending(observed: &Observed) -> Option<Ending> {
+    let status = status(observed);
+    let reported = status.report.filter(|report| Some(report.attempt) == status.attempt);
+    if let Some(ending) = reported.and_then(|report| report.ending) {
+        return Some(ending);
+    }
+    match &observed.worker {
+        Worker::Ended { last_words, .. } => Some(unreported(last_words.as_ref())),
+        Worker::Absent | Worker::Active { .. } => None,
+    }
+}
+
+/// The end of a worker that could not report it. Exit codes are those of `ghostship worker`.
+fn unreported(last_words: Option<&(i32, String)>) -> Ending {
+    let (outcome, reason, message) = match last_words {
+        Some((0, text)) => (EndingKind::Completed, "Completed", text.clone()),
+        Some((3, text)) => (EndingKind::Refused, "Refused", text.clone()),
+        Some((1 | 2, text)) => (EndingKind::Failed, "Failed", text.clone()),
+        Some((5, text)) => (EndingKind::Aborted, "Aborted", text.clone()),
+        Some((6, text)) => (EndingKind::Panicked, "Panicked", text.clone()),
+        Some((code, text)) => {
+            (EndingKind::Left, "WorkerLost", format!("the worker ended with code {code}: {text}"))
+        }
+        None => (EndingKind::Left, "WorkerLost", "the worker is gone without a word".to_owned()),
+    };
+    Ending { outcome, reason: reason.to_owned(), message, ..Ending::default() }
+}
+
+fn panicked() -> Ending {
+    Ending {
+        outcome: EndingKind::Panicked,
+        reason: "Panicked".to_owned(),
+        message: "stopped by panic; every table is kept".to_owned(),
+        ..Ending::default()
+    }
+}
+
+/// Whether no further attempt follows by itself.
+fn is_final(ending: &Ending) -> bool {
+    match ending.outcome {
+        EndingKind::Completed
+        | EndingKind::AlreadyApplied
+        | EndingKind::Aborted
+        | EndingKind::Panicked => true,
+        EndingKind::Refused | EndingKind::Failed => !PASSING.contains(&ending.reason.as_str()),
+        EndingKind::Left | EndingKind::Superseded => false,
+    }
+}
+
+/// A migration that ended well or was cleaned up leaves nothing that the finalizer would have to drop.
+fn left_nothing(observed: &Observed) -> bool {
+    let ended = !matches!(observed.worker, Worker::Active { .. });
+    ended
+        && last_ending(observed).is_some_and(|ending| match ending.outcome {
+            EndingKind::Completed | EndingKind::AlreadyApplied | EndingKind::Aborted => true,
+            EndingKind::Refused
+            | EndingKind::Failed
+            | EndingKind::Panicked
+            | EndingKind::Left
+            | EndingKind::Superseded => false,
+        })
+}
+
+fn asks_for_retry(observed: &Observed) -> bool {
+    let asked = annotation(&observed.migration, names::RETRY);
+    asked.is_some_and(|token| status(observed).retried.as_deref() != Some(token))
+}
+
+fn is_held(observed: &Observed) -> bool {
+    let finalizers = observed.migration.metadata.finalizers.iter().flatten();
+    finalizers.into_iter().any(|name| name == names::FINALIZER)
+}
+
+fn is_abandoned(observed: &Observed) -> bool {
+    annotation(&observed.migration, names::ABANDON) == Some("true")
+}
+
+fn is_overdue(observed: &Observed) -> bool {
+    let since = observed.migration.metadata.deletion_timestamp.as_ref();
+    since.is_some_and(|since| elapsed(since.0, observed.now) > CLEAN_UP_LIMIT)
+}
+
+/// Whether the newest attempt was counted, but its Job was not made or is lost.
+fn is_unlaunched(observed: &Observed) -> bool {
+    observed.worker == Worker::Absent
+        && status(observed).attempt.is_some()
+        && last_ending(observed).is_none()
+}
+
+/// Attempts in a row that ended early, the last one included. Leaving on request is no failure.
+fn failures(observed: &Observed, ending: Option<&Ending>) -> i64 {
+    let before = status(observed).worker.map_or(0, |worker| worker.failures);
+    match ending {
+        None => before,
+        Some(ending) if ending.outcome == EndingKind::Left && ending.reason == "Left" => 0,
+        Some(_) => before + 1,
+    }
+}
+
+/// When the pause after the last attempt ends; `None` when it is over.
+fn pause_end(observed: &Observed, failures: i64) -> Option<Timestamp> {
+    let ended = last_ending(observed).and_then(|ending| ending.at).map(|at| at.0);
+    let began = status(observed).worker.and_then(|worker| worker.started_at).map(|at| at.0);
+    let pause = SignedDuration::try_from(back_off(failures)).ok()?;
+    let until = ended.or(began)?.checked_add(pause).ok()?;
+    (until > observed.now).then_some(until)
+}
+
+/// The pause after so many attempts in a row that ended early.
+fn back_off(failures: i64) -> Duration {
+    let doublings = u32::try_from((failures - 1).clamp(0, 16)).unwrap_or(0);
+    if failures <= 0 {
+        return Duration::ZERO;
+    }
+    (BACK_OFF.0 * 2_u32.pow(doublings)).min(BACK_OFF.1)
+}
+
+fn elapsed(since: Timestamp, now: Timestamp) -> Duration {
+    Duration::try_from(now.duration_since(since)).unwrap_or_default()
+}

@@ -1,0 +1,122 @@
+//! Looks at everything that a decision depends on: the resource, its target, the Job of its newest
+//! attempt and that Job's pod. I/O only; reads no Secret.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
+use kube::api::ListParams;
+use kube::{Api, Client};
+use tokio::time::timeout;
+
+use super::decide::{Observed, Worker};
+use super::{Error, build, queue, validate};
+use crate::api::migration::SchemaMigration;
+use crate::api::names;
+use crate::api::target::MigrationTarget;
+
+/// How long one request to the API server may take.
+pub(super) const CALL: Duration = Duration::from_secs(10);
+
+/// Observes one migration; `all` are the migrations that may stand in front of it.
+pub(super) async fn observe(
+    client: &Client,
+    migration: &SchemaMigration,
+    all: &[SchemaMigration],
+) -> Result<Observed, Error> {
+    let namespace = migration.metadata.namespace.as_deref().unwrap_or_default();
+    let targets: Api<MigrationTarget> = Api::namespaced(client.clone(), namespace);
+    let target = within("read a target", targets.get_opt(&migration.spec.target)).await?;
+    let worker = worker(client, migration, namespace).await?;
+    let in_front = target.as_ref().and_then(|target| queue::in_front(migration, target, all));
+    Ok(Observed {
+        violations: validate::violations(migration, target.as_ref()),
+        migration: migration.clone(),
+        target,
+        worker,
+        in_front,
+        now: Timestamp::now(),
+    })
+}
+
+/// Runs one request with its time limit.
+pub(super) async fn within<T>(
+    doing: &'static str,
+    request: impl Future<Output = kube::Result<T>>,
+) -> Result<T, Error> {
+    match timeout(CALL, request).await {
+        Ok(answer) => answer.map_err(|source| Error::Ask { doing, source }),
+        Err(_) => Err(Error::TimeOut { doing }),
+    }
+}
+
+async fn worker(
+    client: &Client,
+    migration: &SchemaMigration,
+    namespace: &str,
+) -> Result<Worker, Error> {
+    let attempt = migration.status.as_ref().and_then(|status| status.attempt);
+    let Some(attempt) = attempt else { return Ok(Worker::Absent) };
+    let name = build::job_name(migration, attempt);
+    let jobs: Api<Job> = Api::namespaced(client.clone(), namespace);
+    let Some(job) = within("read a Job", jobs.get_opt(&name)).await? else {
+        return Ok(Worker::Absent);
+    };
+    let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
+    let of_job = ListParams::default().labels(&format!("batch.kubernetes.io/job-name={name}"));
+    let pods = within("list a Job's pods", pods.list(&of_job)).await?.items;
+    let clean_up = label(&job, names::PURPOSE) == Some("clean-up");
+    if has_ended(&job) {
+        return Ok(Worker::Ended { clean_up, last_words: last_words(&pods) });
+    }
+    Ok(Worker::Active { clean_up, problem: problem(&pods) })
+}
+
+fn label<'a>(job: &'a Job, name: &str) -> Option<&'a str> {
+    job.metadata.labels.as_ref()?.get(name).map(String::as_str)
+}
+
+fn has_ended(job: &Job) -> bool {
+    let conditions = job.status.iter().flat_map(|status| status.conditions.iter().flatten());
+    conditions
+        .filter(|condition| condition.status == "True")
+        .any(|condition| ["Complete", "Failed"].contains(&condition.type_.as_str()))
+}
+
+/// Exit code and termination message of the newest pod that has ended.
+fn last_words(pods: &[Pod]) -> Option<(i32, String)> {
+    let mut newest: Vec<&Pod> = pods.iter().collect();
+    newest.sort_by_key(|pod| pod.metadata.creation_timestamp.as_ref().map(|time| time.0));
+    newest.into_iter().rev().find_map(|pod| {
+        let ended =
+            containers(pod).find_map(|container| container.state.as_ref()?.terminated.as_ref())?;
+        let reason = ended.reason.clone().unwrap_or_default();
+        Some((ended.exit_code, ended.message.clone().unwrap_or(reason)))
+    })
+}
+
+/// Why the pod does not run, in the words of the scheduler or the kubelet.
+fn problem(pods: &[Pod]) -> Option<String> {
+    let pod = pods.iter().find(|pod| phase(pod) == "Pending")?;
+    let waiting = containers(pod).find_map(|container| container.state.as_ref()?.waiting.as_ref());
+    let told = waiting.and_then(|waiting| {
+        let reason = waiting.reason.clone().filter(|reason| reason != "ContainerCreating")?;
+        Some(format!("{reason}: {}", waiting.message.clone().unwrap_or_default()))
+    });
+    told.or_else(|| unscheduled(pod)).map(|why| format!("the worker's pod does not start: {why}"))
+}
+
+fn unscheduled(pod: &Pod) -> Option<String> {
+    let mut conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
+    let condition = conditions.find(|one| one.type_ == "PodScheduled" && one.status == "False")?;
+    condition.message.clone()
+}
+
+fn phase(pod: &Pod) -> &str {
+    pod.status.as_ref().and_then(|status| status.phase.as_deref()).unwrap_or_default()
+}
+
+fn containers(pod: &Pod) -> impl Iterator<Item = &ContainerStatus> {
+    pod.status.iter().flat_map(|status| status.container_statuses.iter().flatten())
+}

@@ -1,0 +1,176 @@
+//! What the controller tells about a migration: its part of the status and an event per change of
+//! phase. The status is computed by a pure function and written only when it differs.
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+
+use super::decide::{Decision, Observed};
+use super::standing::{Health, Standing, standing};
+use crate::api::control::{self, CutOverWord};
+use crate::api::migration::SchemaMigration;
+use crate::api::names;
+use crate::api::status::{
+    CutOverStatus, Latch, SchemaMigrationStatus, TRANSITIONS, Transition, WorkerStatus, bounded,
+};
+
+/// The controller's part of the status after this decision; `progress` and `report` are left out, they
+/// belong to the worker.
+pub fn status(observed: &Observed, decision: &Decision) -> SchemaMigrationStatus {
+    let old = observed.migration.status.clone().unwrap_or_default();
+    let standing = standing(observed, decision);
+    let now = Time(observed.now);
+    let mut new = SchemaMigrationStatus {
+        observed_generation: observed.migration.metadata.generation,
+        phase: Some(standing.phase.clone()),
+        message: Some(bounded(&standing.message)),
+        conditions: conditions(observed, &standing, &old.conditions),
+        attempt: old.attempt,
+        worker: old.worker.clone(),
+        cut_over: Some(cut_over(observed, &standing, old.cut_over.as_ref())),
+        panicked: panicked(observed, old.panicked.as_ref()),
+        retried: old.retried.clone(),
+        started_at: old.started_at.clone(),
+        completed_at: old.completed_at.clone(),
+        transitions: transitions(&old.transitions, &standing, &now),
+        progress: None,
+        report: None,
+    };
+    match decision {
+        Decision::Attempt { number, failures, .. } => count(&mut new, observed, *number, *failures),
+        Decision::Wait { until, failures, .. } => {
+            if let Some(worker) = new.worker.as_mut() {
+                worker.failures = *failures;
+                worker.next_attempt_at = Some(Time(*until));
+            }
+        }
+        Decision::Settle { ending } => {
+            new.completed_at = old.completed_at.or(ending.at.clone()).or(Some(now));
+        }
+        _ => {}
+    }
+    new
+}
+
+/// Counts an attempt before its Job is made; a retry takes the latches of the former end away.
+fn count(status: &mut SchemaMigrationStatus, observed: &Observed, number: i64, failures: i64) {
+    let now = Time(observed.now);
+    status.attempt = Some(number);
+    status.started_at.get_or_insert_with(|| now.clone());
+    status.completed_at = None;
+    let retry = control::annotation(&observed.migration, names::RETRY).map(str::to_owned);
+    if retry.is_some() && retry != status.retried {
+        status.retried = retry;
+        status.panicked = None;
+    }
+    let image = status.worker.take().map(|worker| worker.image).unwrap_or_default();
+    status.worker = Some(WorkerStatus {
+        job: super::build::job_name(&observed.migration, number),
+        image,
+        started_at: Some(now),
+        failures,
+        next_attempt_at: None,
+    });
+}
+
+fn cut_over(
+    observed: &Observed,
+    standing: &Standing,
+    old: Option<&CutOverStatus>,
+) -> CutOverStatus {
+    let migration = &observed.migration;
+    let permission = match control::cut_over_word(migration) {
+        Some(CutOverWord::Postpone) => None,
+        Some(CutOverWord::Allow) => Some(
+            old.and_then(|old| old.permission.clone())
+                .unwrap_or_else(|| latch(observed, names::CUT_OVER)),
+        ),
+        None => old.and_then(|old| old.permission.clone()),
+    };
+    let state = match standing.phase.as_str() {
+        "Succeeded" => "Done",
+        _ if control::is_postponed(migration) => "Postponed",
+        _ => "Allowed",
+    };
+    CutOverStatus { state: state.to_owned(), permission }
+}
+
+fn panicked(observed: &Observed, old: Option<&Latch>) -> Option<Latch> {
+    match old {
+        Some(latch) => Some(latch.clone()),
+        None if observed.migration.spec.panic == Some(true) => Some(latch(observed, "spec.panic")),
+        None => None,
+    }
+}
+
+fn latch(observed: &Observed, through: &str) -> Latch {
+    Latch {
+        at: Some(Time(observed.now)),
+        by: writer(&observed.migration, through),
+        through: through.to_owned(),
+    }
+}
+
+/// The field manager that owns a field, as far as the API server tells.
+fn writer(migration: &SchemaMigration, through: &str) -> String {
+    let last = through.rsplit("spec.").next().unwrap_or(through);
+    let needle = format!("\"f:{last}\"");
+    let mut managers = migration.metadata.managed_fields.iter().flatten().filter(|entry| {
+        let fields = serde_json::to_string(&entry.fields_v1).unwrap_or_default();
+        entry.subresource.is_none() && fields.contains(&needle)
+    });
+    managers.next_back().and_then(|entry| entry.manager.clone()).unwrap_or_default()
+}
+
+fn transitions(old: &[Transition], standing: &Standing, now: &Time) -> Vec<Transition> {
+    let mut all = old.to_vec();
+    if old.last().map(|last| last.phase.as_str()) != Some(&standing.phase) {
+        all.push(Transition {
+            at: Some(now.clone()),
+            phase: standing.phase.clone(),
+            reason: standing.reason.clone(),
+        });
+    }
+    let surplus = all.len().saturating_sub(TRANSITIONS);
+    all.split_off(surplus)
+}
+
+fn conditions(observed: &Observed, standing: &Standing, old: &[Condition]) -> Vec<Condition> {
+    let (ready, reconciling, stalled, succeeded) = match standing.health {
+        Health::Progressing | Health::Suspended => ("False", "True", "False", "Unknown"),
+        Health::Done => ("True", "False", "False", "True"),
+        Health::Failed => ("False", "False", "True", "False"),
+    };
+    let mut wanted = vec![
+        ("Ready", ready),
+        ("Reconciling", reconciling),
+        ("Stalled", stalled),
+        ("Succeeded", succeeded),
+    ];
+    wanted.extend(standing.milestones.iter().map(|(name, holds)| (*name, truth(*holds))));
+    let generation = observed.migration.metadata.generation;
+    wanted
+        .into_iter()
+        .map(|(name, state)| condition((name, state), standing, (old, generation, observed.now)))
+        .collect()
+}
+
+fn truth(holds: bool) -> &'static str {
+    if holds { "True" } else { "False" }
+}
+
+/// The time of a condition's last change stays until it changes.
+fn condition(
+    (name, state): (&str, &str),
+    standing: &Standing,
+    (old, generation, now): (&[Condition], Option<i64>, Timestamp),
+) -> Condition {
+    let before = old.iter().find(|one| one.type_ == name && one.status == state);
+    Condition {
+        type_: name.to_owned(),
+        status: state.to_owned(),
+        reason: standing.reason.clone(),
+        message: bounded(&standing.message),
+        observed_generation: generation,
+        last_transition_time: before.map_or(Time(now), |one| one.last_transition_time.clone()),
+    }
+}

@@ -1,0 +1,189 @@
+//! Where a migration stands, for people and for tools: phase, reason, message, health and milestones.
+//! Pure; the table of states is tested row by row.
+
+use super::decide::{Decision, Observed};
+use crate::api::control;
+use crate::api::duration;
+use crate::api::status::{Ending, EndingKind, SchemaMigrationStatus, WorkerReport};
+use crate::api::validate::{Control, Violation};
+
+/// How tools see it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Health {
+    /// It works or will work by itself.
+    Progressing,
+    /// It waits for a human.
+    Suspended,
+    /// It has ended well.
+    Done,
+    /// It has ended badly or cannot begin.
+    Failed,
+}
+
+/// Where a migration stands.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Standing {
+    /// One word for people.
+    pub phase: String,
+    /// The stable word of the reason.
+    pub reason: String,
+    /// What is going on, what is waited for and what to do.
+    pub message: String,
+    /// How tools see it.
+    pub health: Health,
+    /// The conditions of the migration itself and whether they hold.
+    pub milestones: Vec<(&'static str, bool)>,
+}
+
+/// Where it stands after this decision.
+pub fn standing(observed: &Observed, decision: &Decision) -> Standing {
+    let (phase, reason, message, health) = match decision {
+        Decision::Ignore | Decision::Hold => simple("Pending", "Accepted", "it was accepted"),
+        Decision::Release { left } if left.is_empty() => {
+            simple("Terminating", "CleanedUp", "nothing is left on the server")
+        }
+        Decision::Release { left } => simple("Terminating", "CleanUpGivenUp", left),
+        Decision::Stop => {
+            simple("Terminating", "Deleted", "the worker leaves, then it is cleaned up")
+        }
+        Decision::Reject { violations } => rejected(violations),
+        Decision::Queue { behind } => simple("Queued", "Queued", &format!("it waits for {behind}")),
+        Decision::Attempt { clean_up: true, .. } | Decision::Launch { clean_up: true, .. } => {
+            simple("Terminating", "CleaningUp", "the helper tables are dropped")
+        }
+        Decision::Attempt { number, .. } | Decision::Launch { number, .. } => {
+            simple("Starting", "WorkerStarting", &format!("attempt {number} is started"))
+        }
+        Decision::Wait { until, why, .. } => waiting(observed, until, why),
+        Decision::Settle { ending } => settled(ending),
+        Decision::Follow { problem } => following(observed, problem.as_deref()),
+    };
+    Standing { phase, reason, message, health, milestones: milestones(observed, decision) }
+}
+
+type Told = (String, String, String, Health);
+
+fn simple(phase: &str, reason: &str, message: &str) -> Told {
+    (phase.to_owned(), reason.to_owned(), message.to_owned(), Health::Progressing)
+}
+
+fn rejected(violations: &[Violation]) -> Told {
+    let first = violations.first();
+    let reason = first.map_or("InvalidSpec", |violation| violation.reason.as_str());
+    let message = first.map_or_else(String::new, |violation| {
+        format!("{}; {}", violation.message, violation.remedy)
+    });
+    ("Failed".to_owned(), reason.to_owned(), message, Health::Failed)
+}
+
+fn waiting(observed: &Observed, until: &jiff::Timestamp, why: &Ending) -> Told {
+    let left = std::time::Duration::try_from(until.duration_since(observed.now));
+    let left = std::time::Duration::from_secs(left.unwrap_or_default().as_secs());
+    let remedy = if why.remedy.is_empty() { String::new() } else { format!("; {}", why.remedy) };
+    let message = format!(
+        "{}{remedy}; the next attempt follows in {} and continues",
+        why.message,
+        duration::format(left)
+    );
+    ("Retrying".to_owned(), why.reason.clone(), message, Health::Progressing)
+}
+
+fn settled(ending: &Ending) -> Told {
+    let Ending { outcome, reason, message, remedy, kept, .. } = ending;
+    let (phase, health, advice) = match outcome {
+        EndingKind::Completed | EndingKind::AlreadyApplied => ("Succeeded", Health::Done, ""),
+        EndingKind::Aborted => ("Aborted", Health::Failed, ""),
+        EndingKind::Panicked => (
+            "Panicked",
+            Health::Failed,
+            "kubectl ghostship retry continues, abort after it cleans up",
+        ),
+        EndingKind::Refused | EndingKind::Failed | EndingKind::Left | EndingKind::Superseded => {
+            ("Failed", Health::Failed, "then kubectl ghostship retry")
+        }
+    };
+    let parts =
+        [message.as_str(), remedy, advice, kept].into_iter().filter(|part| !part.is_empty());
+    let message = parts.collect::<Vec<_>>().join("; ");
+    (phase.to_owned(), reason.clone(), message, health)
+}
+
+fn following(observed: &Observed, problem: Option<&str>) -> Told {
+    let status = observed.migration.status.clone().unwrap_or_default();
+    let report = status.report.filter(|report| Some(report.attempt) == status.attempt);
+    if observed.migration.metadata.deletion_timestamp.is_some() {
+        return simple(
+            "Terminating",
+            "CleaningUp",
+            problem.unwrap_or("the helper tables are dropped"),
+        );
+    }
+    let Some(report) = report else {
+        let text = problem.unwrap_or("the worker's pod is being started");
+        return simple("Starting", "WorkerPending", text);
+    };
+    if let Some(problem) = problem {
+        return simple(&report.phase, "WorkerPending", problem);
+    }
+    running(observed, &report)
+}
+
+fn running(observed: &Observed, report: &WorkerReport) -> Told {
+    let migration = &observed.migration;
+    let control = control::wanted(migration).map(|wanted| wanted.wishes.control);
+    let wait = report.waiting_for.clone().unwrap_or_default();
+    let (reason, health, message) = match control {
+        Ok(Control::Pause) => (
+            "Paused",
+            Health::Suspended,
+            "paused by spec.paused; kubectl ghostship resume goes on".to_owned(),
+        ),
+        Ok(Control::Panic) => {
+            ("Panicked", Health::Progressing, "panic: the worker stops".to_owned())
+        }
+        Ok(Control::Abort) => {
+            ("Aborting", Health::Progressing, "the helper tables are dropped".to_owned())
+        }
+        _ if report.phase == "AwaitCutOver" && control::is_postponed(migration) => (
+            "CutOverPostponed",
+            Health::Suspended,
+            "copied, verified and kept current; kubectl ghostship cut-over lets the swap happen"
+                .to_owned(),
+        ),
+        _ if is_throttled(migration.status.as_ref()) => {
+            ("Throttled", Health::Progressing, throttled(migration.status.as_ref()))
+        }
+        _ if wait.is_empty() => ("Running", Health::Progressing, "it works".to_owned()),
+        _ => ("Waiting", Health::Progressing, format!("it waits for {wait}")),
+    };
+    (report.phase.clone(), reason.to_owned(), message, health)
+}
+
+fn is_throttled(status: Option<&SchemaMigrationStatus>) -> bool {
+    let progress = status.and_then(|status| status.progress.as_ref());
+    progress.is_some_and(|progress| !progress.throttled.is_empty())
+}
+
+fn throttled(status: Option<&SchemaMigrationStatus>) -> String {
+    let progress = status.and_then(|status| status.progress.as_ref());
+    let reasons = progress.into_iter().flat_map(|progress| &progress.throttled);
+    let texts: Vec<&str> = reasons.map(|reason| reason.reason.as_str()).collect();
+    format!("it goes slower: {}", texts.join(", "))
+}
+
+fn milestones(observed: &Observed, decision: &Decision) -> Vec<(&'static str, bool)> {
+    let status = observed.migration.status.clone().unwrap_or_default();
+    let phase = status.report.as_ref().map_or("", |report| report.phase.as_str());
+    let done = matches!(decision, Decision::Settle { ending }
+        if matches!(ending.outcome, EndingKind::Completed | EndingKind::AlreadyApplied));
+    let behind = |phases: &[&str]| done || phases.contains(&phase);
+    let paused = observed.migration.spec.paused == Some(true);
+    vec![
+        ("Validated", !matches!(decision, Decision::Reject { .. })),
+        ("RowCopyComplete", behind(&["CatchUp", "Verify", "AwaitCutOver", "CutOver", "CleanUp"])),
+        ("Verified", behind(&["AwaitCutOver", "CutOver", "CleanUp"])),
+        ("CutOverReady", behind(&["AwaitCutOver", "CutOver", "CleanUp"])),
+        ("Paused", paused && !done),
+        ("Throttled", is_throttled(observed.migration.status.as_ref()) && !done),
+    ]
+}
