@@ -348,3 +348,136 @@ fn back_off(failures: i64) -> Duration {
 fn elapsed(since: Timestamp, now: Timestamp) -> Duration {
     Duration::try_from(now.duration_since(since)).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::api::validate::Reason;
+    use crate::controller::samples::{NOW, active, ended, merge, observed, reported};
+
+    fn with(one: &Value, other: &Value) -> Value {
+        let mut all = one.clone();
+        merge(&mut all, other);
+        all
+    }
+
+    fn kind(decision: &Decision) -> String {
+        let text = format!("{decision:?}");
+        text.split([' ', '{']).next().unwrap_or_default().to_owned()
+    }
+
+    #[test]
+    fn a_living_migration_gets_the_first_row_that_fits() {
+        let counted =
+            json!({"status": {"attempt": 1, "worker": {"job": "", "image": "", "failures": 0}}});
+        let retry = json!({"metadata": {"annotations": {"ghostship.dev/retry": "again"}}});
+        let panicked = json!({"status": {"panicked": {"by": "somebody"}}});
+        let rows = [
+            ("accepted", json!({"metadata": {"finalizers": []}}), Worker::Absent, "Hold"),
+            ("held", json!({}), Worker::Absent, "Attempt"),
+            ("counted", counted.clone(), Worker::Absent, "Launch"),
+            ("working", counted.clone(), active(), "Follow"),
+            ("gone without a word", counted.clone(), ended(None), "Attempt"),
+            ("done by its code", counted.clone(), ended(Some((0, ""))), "Settle"),
+            ("left by its code", counted.clone(), ended(Some((4, ""))), "Attempt"),
+            ("refused by its code", counted.clone(), ended(Some((3, ""))), "Settle"),
+            ("done", reported("Completed", "Completed"), ended(None), "Settle"),
+            (
+                "done, and the Job is gone",
+                reported("Completed", "Completed"),
+                Worker::Absent,
+                "Settle",
+            ),
+            ("done before", reported("AlreadyApplied", "AlreadyApplied"), ended(None), "Settle"),
+            ("refused", reported("Refused", "ForeignKeys"), ended(None), "Settle"),
+            ("unreachable", reported("Refused", "Unreachable"), ended(None), "Wait"),
+            ("failed", reported("Failed", "DuplicateKey"), ended(None), "Settle"),
+            ("failed for a time", reported("Failed", "DiskFull"), ended(None), "Wait"),
+            ("left", reported("Left", "Left"), ended(None), "Attempt"),
+            ("superseded", reported("Superseded", "Superseded"), ended(None), "Wait"),
+            ("aborted", reported("Aborted", "Aborted"), ended(None), "Settle"),
+            ("panicked", reported("Panicked", "Panicked"), ended(None), "Settle"),
+            ("panic before it began", panicked.clone(), Worker::Absent, "Settle"),
+            ("panic taken back by retry", with(&panicked, &retry), Worker::Absent, "Attempt"),
+            ("retry", with(&reported("Failed", "DuplicateKey"), &retry), ended(None), "Attempt"),
+            (
+                "retried before",
+                with(
+                    &with(&reported("Failed", "DuplicateKey"), &retry),
+                    &json!({"status": {"retried": "again"}}),
+                ),
+                ended(None),
+                "Settle",
+            ),
+            ("reported, and its pod still ends", reported("Left", "Left"), active(), "Follow"),
+        ];
+        for (name, changes, worker, expected) in rows {
+            let decision = decide(&observed(&changes, worker));
+            assert_eq!(kind(&decision), expected, "{name}: {decision:?}");
+        }
+    }
+
+    #[test]
+    fn a_deleted_migration_leaves_nothing_or_tells_what() {
+        let since = |time: &str| json!({"metadata": {"deletionTimestamp": time}});
+        let now = since(NOW);
+        let begun = json!({"status": {"attempt": 1}});
+        let free = json!({"metadata": {"finalizers": []}});
+        let abandon = json!({"metadata": {"annotations": {"ghostship.dev/abandon": "true"}}});
+        let cleaning = Worker::Active { clean_up: true, problem: None };
+        let cleaned = Worker::Ended { clean_up: true, last_words: Some((4, String::new())) };
+        let old = since("2026-01-01T11:40:00Z");
+        let rows = [
+            ("not held", with(&now, &free), Worker::Absent, "Ignore"),
+            ("never begun", now.clone(), Worker::Absent, "Release"),
+            ("abandoned", with(&with(&now, &begun), &abandon), active(), "Release"),
+            ("working", with(&now, &begun), active(), "Stop"),
+            ("stopped", with(&now, &begun), ended(Some((4, "left"))), "Attempt"),
+            ("cleaning", with(&now, &begun), cleaning, "Follow"),
+            ("not cleaned", with(&now, &begun), cleaned, "Attempt"),
+            ("done", with(&now, &reported("Completed", "Completed")), ended(None), "Release"),
+            ("cleaned", with(&now, &reported("Aborted", "Aborted")), ended(None), "Release"),
+            ("panicked", with(&now, &reported("Panicked", "Panicked")), ended(None), "Attempt"),
+            ("for too long", with(&old, &begun), ended(Some((4, ""))), "Release"),
+        ];
+        for (name, changes, worker, expected) in rows {
+            let decision = decide(&observed(&changes, worker));
+            assert_eq!(kind(&decision), expected, "{name}: {decision:?}");
+            if let Decision::Attempt { clean_up, .. } = decision {
+                assert!(clean_up, "{name}");
+            }
+        }
+        let decision = decide(&observed(&with(&old, &begun), ended(None)));
+        assert!(matches!(decision, Decision::Release { left } if left.contains("may be left")));
+    }
+
+    #[test]
+    fn violations_and_the_queue_hold_what_has_not_begun() {
+        let violation = Violation::new(Reason::InvalidSpec, "it is wrong", "correct it");
+        let mut one = observed(&json!({}), Worker::Absent);
+        one.in_front = Some("another".to_owned());
+        assert_eq!(decide(&one), Decision::Queue { behind: "another".to_owned() });
+        one.violations = vec![violation.clone()];
+        assert_eq!(decide(&one), Decision::Reject { violations: vec![violation] });
+        one.worker = active();
+        assert_eq!(kind(&decide(&one)), "Follow", "what works is not stopped by a later edit");
+    }
+
+    #[test]
+    fn pauses_grow_and_are_counted() {
+        let mut changes = reported("Failed", "Unreachable");
+        let seconds = |failures: i64| back_off(failures).as_secs();
+        assert_eq!([0, 1, 2, 3, 7, 60].map(seconds), [0, 5, 10, 20, 300, 300]);
+        changes["status"]["worker"]["failures"] = json!(2);
+        let Decision::Wait { failures, until, .. } = decide(&observed(&changes, ended(None)))
+        else {
+            panic!("no pause")
+        };
+        assert_eq!((failures, until), (3, "2026-01-01T12:00:18Z".parse().unwrap()));
+        changes["status"]["report"]["ending"]["at"] = json!("2026-01-01T11:00:00Z");
+        let decision = decide(&observed(&changes, ended(None)));
+        assert_eq!(decision, Decision::Attempt { number: 2, clean_up: false, failures: 3 });
+    }
+}

@@ -8,6 +8,7 @@ pub mod decide;
 mod observe;
 pub mod publish;
 pub mod queue;
+mod samples;
 pub mod standing;
 pub mod validate;
 

@@ -187,3 +187,80 @@ fn milestones(observed: &Observed, decision: &Decision) -> Vec<(&'static str, bo
         ("Throttled", is_throttled(observed.migration.status.as_ref()) && !done),
     ]
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::controller::decide::{Worker, decide};
+    use crate::controller::samples::{active, ended, merge, observed, reported};
+
+    #[test]
+    fn every_state_has_its_row() {
+        let in_phase = |phase: &str| json!({"status": {"attempt": 1, "report": {"attempt": 1, "phase": phase}}});
+        let with = |phase: &str, changes: serde_json::Value| {
+            let mut all = in_phase(phase);
+            merge(&mut all, &changes);
+            all
+        };
+        let slow = json!({"status": {"progress": {"throttled": [{"reason": "lag"}]}}});
+        let rows = [
+            (json!({}), Worker::Absent, "Starting", "WorkerStarting", Health::Progressing),
+            (
+                json!({"status": {"attempt": 1}}),
+                active(),
+                "Starting",
+                "WorkerPending",
+                Health::Progressing,
+            ),
+            (in_phase("RowCopy"), active(), "RowCopy", "Running", Health::Progressing),
+            (with("RowCopy", slow), active(), "RowCopy", "Throttled", Health::Progressing),
+            (
+                with("RowCopy", json!({"spec": {"paused": true}})),
+                active(),
+                "RowCopy",
+                "Paused",
+                Health::Suspended,
+            ),
+            (
+                with("AwaitCutOver", json!({"spec": {"postponeCutOver": true}})),
+                active(),
+                "AwaitCutOver",
+                "CutOverPostponed",
+                Health::Suspended,
+            ),
+            (
+                reported("Failed", "DiskFull"),
+                ended(None),
+                "Retrying",
+                "DiskFull",
+                Health::Progressing,
+            ),
+            (
+                reported("Completed", "Completed"),
+                ended(None),
+                "Succeeded",
+                "Completed",
+                Health::Done,
+            ),
+            (
+                reported("AlreadyApplied", "AlreadyApplied"),
+                ended(None),
+                "Succeeded",
+                "AlreadyApplied",
+                Health::Done,
+            ),
+            (reported("Refused", "Triggers"), ended(None), "Failed", "Triggers", Health::Failed),
+            (reported("Panicked", "Panicked"), ended(None), "Panicked", "Panicked", Health::Failed),
+            (reported("Aborted", "Aborted"), ended(None), "Aborted", "Aborted", Health::Failed),
+        ];
+        for (changes, worker, phase, reason, health) in rows {
+            let observed = observed(&changes, worker);
+            let found = standing(&observed, &decide(&observed));
+            assert_eq!((found.phase.as_str(), found.reason.as_str()), (phase, reason), "{changes}");
+            assert_eq!(found.health, health, "{changes}");
+            assert!(!found.message.is_empty(), "{changes}");
+        }
+    }
+}
