@@ -13,6 +13,7 @@ pub mod request;
 mod abort;
 mod applier;
 mod attempt;
+mod backup;
 mod catch_up;
 mod changes;
 mod chunk;
@@ -20,6 +21,7 @@ mod clean_up;
 mod conflict;
 mod context;
 mod control;
+mod convergence;
 mod cut_over;
 mod error;
 mod failure;
@@ -28,6 +30,7 @@ mod heartbeat;
 mod instant;
 mod markers;
 mod meter;
+mod misfit;
 mod old_table;
 mod pace;
 mod plan;
@@ -94,7 +97,11 @@ pub async fn run(
             pause = BACK_OFF.0;
         }
         tracing::warn!(error = %failure::chain(&error), "the attempt ended, the next one continues");
-        meter.wait_for(&format!("the next attempt: {}", failure::chain(&error)));
+        let waits_for = match backup::behind(&error, &request).await {
+            Some(backup) => backup,
+            None => format!("the next attempt: {}", failure::chain(&error)),
+        };
+        meter.wait_for(&waits_for);
         let asked_to_end = attempt::wait_or_end(&wishes.intent, &stop, pause).await;
         if let Some(outcome) = asked_to_end {
             return Ok(outcome);

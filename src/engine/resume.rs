@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::context::Deadline;
 use super::control::{self, Worker};
-use super::cut_over::confirm;
+use super::cut_over::confirm::Watched;
 use super::error::Doing;
 use super::phase::PhaseKind;
 use super::plan::{StoredState, Tables};
@@ -177,7 +177,8 @@ async fn continue_from(session: &mut Session, found: Unfinished) -> Result<Found
 /// Preparation was interrupted: drops what it made, unless an INSTANT change was sent and took effect.
 async fn begin_again(session: &mut Session, found: Unfinished) -> Result<Found> {
     if let Some(target) = &found.state.instant_target
-        && *target == definition::fingerprint(&read(session, &found.tables.source).await?)
+        && *target
+            == definition::fingerprint(&read(session, Watched::Source, &found.tables.source).await?)
     {
         if !found.state.in_ledger {
             instant::record(session, &found).await?;
@@ -201,20 +202,22 @@ pub async fn rebuild(session: &mut Session, found: Unfinished) -> Result<Prepare
     let source_id =
         inspect::table_id(session, &tables.source).await.doing("look up a table's id")?;
     if source_id != Some(state.source_id) {
-        return Err(Error::Blocked { refusal: confirm::foreign(&tables.source) });
+        return Err(Error::Blocked { refusal: Watched::Source.replaced(&tables.source) });
     }
     let server = server::read_server(session).await.doing("read the server's settings")?;
-    let source = read(session, &tables.source).await?;
-    let shadow = read(session, &tables.shadow).await?;
+    let source = read(session, Watched::Source, &tables.source).await?;
+    let shadow = read(session, Watched::Shadow, &tables.shadow).await?;
     let shadow_id =
         inspect::table_id(session, &tables.shadow).await.doing("look up a table's id")?;
     if shadow_id != Some(state.shadow_id) {
-        return Err(Error::Blocked { refusal: confirm::foreign(&tables.shadow) });
+        return Err(Error::Blocked { refusal: Watched::Shadow.replaced(&tables.shadow) });
     }
-    for (table, known) in [(&source, &state.source_definition), (&shadow, &state.shadow_definition)]
-    {
+    for (watched, table, known) in [
+        (Watched::Source, &source, &state.source_definition),
+        (Watched::Shadow, &shadow, &state.shadow_definition),
+    ] {
         if definition::fingerprint(table) != *known {
-            return Err(Error::Blocked { refusal: altered(&table.name) });
+            return Err(Error::Blocked { refusal: watched.altered(&table.name) });
         }
     }
     let plan = prepare::plan(&request, server, (tables, source, shadow), state)?;
@@ -223,15 +226,7 @@ pub async fn rebuild(session: &mut Session, found: Unfinished) -> Result<Prepare
     Ok(Prepared { plan, epoch, claims, position })
 }
 
-async fn read(session: &mut Session, name: &TableName) -> Result<Table> {
+async fn read(session: &mut Session, watched: Watched, name: &TableName) -> Result<Table> {
     let table = inspect::read_table(session, name).await.doing("read a table's definition")?;
-    table.ok_or_else(|| Error::Blocked { refusal: confirm::foreign(name) })
-}
-
-fn altered(table: &TableName) -> Refusal {
-    Refusal {
-        reason: Reason::SourceChanged,
-        message: format!("the definition of {table} was changed while the migration was under way"),
-        remedy: "abort this migration and start it again from the new definition".to_owned(),
-    }
+    table.ok_or_else(|| Error::Blocked { refusal: watched.replaced(name) })
 }

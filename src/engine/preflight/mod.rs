@@ -126,7 +126,7 @@ pub async fn inspect(session: &mut Session, request: &Request) -> Result<Facts> 
     let triggers = inspect::triggers(session, &spelled).await.doing("read the triggers")?;
     let (names, taken) = helper_names(session, &spelled).await?;
     let prepared = locks::prepared_xa(session).await.map(|list| list.len());
-    let backup = locks::backup_lock_held(session).await;
+    let backup = locks::backup_holder(session).await.map(|holder| holder.is_some());
     Ok(Facts {
         server,
         grants,
