@@ -15,7 +15,7 @@ use crate::mysql::connect::Role;
 use crate::mysql::error::ErrorClass;
 use crate::mysql::locks;
 use crate::mysql::session::Session;
-use crate::mysql::warnings::{self, Refused};
+use crate::mysql::warnings;
 use crate::schema::conversion::{Conversion, conversion};
 use crate::schema::key::Key;
 use crate::sql::conflict::Scope;
@@ -35,9 +35,24 @@ const LOOK: &str = "look which rows do not fit";
 #[derive(Debug, Default)]
 struct Found {
     looked_at: usize,
-    count: Option<Refused>,
+    count: Option<Count>,
     examples: Vec<Key>,
     digests: Vec<String>,
+}
+
+/// Rows that do not fit.
+#[derive(Clone, Copy, Debug, Default)]
+struct Count {
+    rows: u64,
+    /// Whether there may be more.
+    more: bool,
+}
+
+impl Count {
+    fn add(&mut self, rows: u64, more: bool) {
+        self.rows += rows;
+        self.more |= more;
+    }
 }
 
 /// The refusal for rows of which one has a value that this column or constraint refused.
@@ -191,24 +206,39 @@ impl<'a> Look<'a> {
     }
 
     /// How many rows do not fit; `None` when the server does not ignore it, or it would not be undone.
-    async fn count(&mut self) -> Result<Option<Refused>> {
+    async fn count(&mut self) -> Result<Option<Count>> {
         if raises_counter(self.pair) {
             return Ok(None);
         }
         warnings::keep_all(self.session).await.doing(LOOK)?;
-        let mut sum = Refused { rows: 0, more: false };
+        let mut sum = Count::default();
         for part in self.parts() {
-            let statement = match self.scope {
-                Scope::Keys(_) => sync::insert_keys_leniently(self.pair, self.slice(&part))?,
+            let scope = match self.scope {
+                Scope::Keys(_) => Scope::Keys(self.keys.get(part).unwrap_or_default()),
+                range @ Scope::Range(..) => range,
+            };
+            let lenient = match scope {
+                Scope::Keys(keys) => sync::insert_keys_leniently(self.pair, keys)?,
                 Scope::Range(lower, upper) => sync::copy_range_leniently(self.pair, lower, upper)?,
             };
-            match self.run(&statement).await {
+            let nulls = match self.column {
+                Some(column) => sync::count_nulls(self.pair, scope, column)?,
+                None => None,
+            };
+            match self.run(&lenient).await {
                 Ok(()) => {}
                 Err(error) if misfit(&error).is_some() => return Ok(None),
                 Err(error) => return Err(error),
             }
             let refused = warnings::refused_rows(self.session, self.column).await.doing(LOOK)?;
-            sum = Refused { rows: sum.rows + refused.rows, more: sum.more || refused.more };
+            sum.add(refused.rows, refused.more);
+            match nulls.filter(|_| refused.nulls) {
+                Some(select) => {
+                    let row = self.session.query_one(&select, LOOK_TIME).await.doing(LOOK)?;
+                    sum.add(row.u64(0).unwrap_or_default(), false);
+                }
+                None => sum.add(u64::from(refused.nulls), refused.nulls),
+            }
         }
         self.run(sync::UNDO).await?;
         Ok(Some(sum))

@@ -10,6 +10,8 @@ use crate::mysql::session::{Row, Session};
 const LIMIT: Duration = Duration::from_secs(10);
 /// The most warnings that a server keeps.
 const KEPT: usize = 65_535;
+/// A column cannot be NULL.
+const NULL: Option<u64> = Some(1048);
 
 /// How many rows of a statement have a value that does not fit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +20,9 @@ pub struct Refused {
     pub rows: u64,
     /// Whether there may be more than the server keeps warnings for.
     pub more: bool,
+    /// Whether NULL was refused, of which the server warns once, however many rows have it. They are
+    /// not among `rows`.
+    pub nulls: bool,
 }
 
 /// Lets the session keep as many warnings as it can, for [`refused_rows`].
@@ -35,9 +40,10 @@ pub async fn keep_all(session: &mut Session) -> Result<(), Error> {
 /// When the session fails.
 pub async fn refused_rows(session: &mut Session, column: Option<&str>) -> Result<Refused, Error> {
     let rows = session.query_rows("SHOW WARNINGS", LIMIT).await?;
-    let places: Vec<Option<u64>> =
-        rows.iter().filter(|row| is_about(row, column)).map(place).collect();
-    Ok(Refused { rows: count(&places), more: rows.len() >= KEPT })
+    let (nulls, others): (Vec<&Row>, Vec<&Row>) =
+        rows.iter().filter(|row| is_about(row, column)).partition(|row| row.u64(1) == NULL);
+    let places: Vec<Option<u64>> = others.into_iter().map(place).collect();
+    Ok(Refused { rows: count(&places), more: rows.len() >= KEPT, nulls: !nulls.is_empty() })
 }
 
 /// A note is no error in any mode.

@@ -39,7 +39,7 @@ pub enum Scope<'a> {
 }
 
 impl Scope<'_> {
-    fn condition(self, alias: &str, key: &MigrationKey) -> Result<String, KeyError> {
+    pub(super) fn condition(self, alias: &str, key: &MigrationKey) -> Result<String, KeyError> {
         match self {
             Self::Keys(keys) => in_list(alias, key, keys),
             Self::Range(lower, upper) => range(alias, key, lower, upper),

@@ -5,6 +5,7 @@
 use crate::schema::key::{Key, KeyError, MigrationKey};
 use crate::schema::mapping::Mapping;
 use crate::schema::table::TableName;
+use crate::sql::conflict::Scope;
 use crate::sql::ident::{quote, quote_table};
 use crate::sql::key::{digest_expression, in_list, range, select_expression};
 
@@ -76,6 +77,23 @@ pub fn select_range(
         range("", &pair.source_key, lower, upper)?,
         key_order(pair),
     ))
+}
+
+/// How many source rows in scope have NULL for a column of the shadow table; `None` when the column has
+/// no source.
+pub fn count_nulls(
+    pair: &Pair,
+    scope: Scope<'_>,
+    column: &str,
+) -> Result<Option<String>, KeyError> {
+    let columns = pair.mapping.pairs.iter().find(|columns| columns.shadow.name == column);
+    let Some(columns) = columns else { return Ok(None) };
+    Ok(Some(format!(
+        "SELECT COUNT(*) FROM {} WHERE {} AND {} IS NULL",
+        indexed(pair),
+        scope.condition("", &pair.source_key)?,
+        quote(&columns.source.name),
+    )))
 }
 
 /// The digests of those of the keys that the source table still has.
