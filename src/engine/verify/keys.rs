@@ -52,7 +52,7 @@ async fn judge(context: &Context, session: &mut Session, suspects: &[Key]) -> Re
     // A change that the snapshot showed and the lanes had not applied has been logged by now, so it
     // is received before this marker and leaves its trace.
     markers::pass(context, session).await?;
-    let touched = context.flow().backlog.unwatch(&still);
+    let touched = context.flow().backlog.unwatch();
     Ok(different.into_iter().filter(|key| !touched.contains(key)).collect())
 }
 
