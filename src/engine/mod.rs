@@ -38,6 +38,7 @@ mod preflight;
 mod prepare;
 mod preview;
 mod resume;
+mod retention;
 mod row_copy;
 mod rows;
 mod verify;
@@ -47,7 +48,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use self::control::Worker;
+use self::control::{Standing, Worker};
 pub use self::error::Error;
 pub use self::failure::Failure;
 use self::failure::{Disposition, disposition};
@@ -86,7 +87,8 @@ pub async fn run(
             Err(error) => error,
         };
         // Before the first stage there is nothing to continue: a wrong host is told at once.
-        let may_continue = meter.phase() != PhaseKind::Preflight;
+        let may_continue =
+            meter.phase() != PhaseKind::Preflight || worker.standing != Standing::Outside;
         match disposition(&error) {
             Disposition::Retry if may_continue => {}
             Disposition::Retry | Disposition::Fail => {

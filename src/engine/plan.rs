@@ -6,6 +6,7 @@ use crate::engine::backlog::KeyOrder;
 use crate::engine::phase::PhaseKind;
 use crate::engine::request::Request;
 use crate::mysql::server::Server;
+use crate::mysql::session::Session;
 use crate::schema::table::TableName;
 use crate::sql::checksum::Comparison;
 use crate::sql::conflict::OtherUnique;
@@ -117,4 +118,11 @@ pub struct StoredState {
     pub instant_target: Option<String>,
     /// Whether the ledger has the entry of this migration.
     pub in_ledger: bool,
+}
+
+impl StoredState {
+    /// Whether this is the server on which the migration began: ids of tables mean nothing elsewhere.
+    pub fn is_at_home(&self, session: &Session) -> bool {
+        self.server_uuid == session.server_identity()
+    }
 }

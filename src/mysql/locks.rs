@@ -131,8 +131,54 @@ pub async fn own_sessions(session: &mut Session) -> Result<Vec<u64>, Error> {
     Ok(ids)
 }
 
-/// Ends those of the sessions that are our own. Numbers that by now belong to somebody else, for
-/// example after a restart of the server, are left alone.
+/// Numbers of our own sessions that hold a metadata lock on the table, this one left out; none where
+/// the server does not tell who holds one.
+///
+/// # Errors
+/// As [`blockers`].
+pub async fn own_holders(session: &mut Session, table: &TableName) -> Result<Vec<u64>, Error> {
+    if !has_performance_schema(session).await? {
+        return Ok(Vec::new());
+    }
+    let own = own_sessions(session).await?;
+    let holders = blockers(session, table).await?.into_iter();
+    let holders = holders.filter(|holder| holder.state == "GRANTED");
+    Ok(holders.map(|holder| holder.connection_id).filter(|id| own.contains(id)).collect())
+}
+
+/// Ends the sessions that bear these names ([`Session::name`]) and waits until none of them is left. Names
+/// that nobody bears any more, for example after a restart of the server, are passed over.
+///
+/// # Errors
+/// When the session fails, and `TimeOut` after `limit`.
+pub async fn end_named(
+    session: &mut Session,
+    names: &[String],
+    limit: Duration,
+) -> Result<(), Error> {
+    let bearers: Vec<String> =
+        names.iter().map(|name| format!("IS_USED_LOCK({})", literal(name))).collect();
+    let bearers = format!("SELECT {}", bearers.join(", "));
+    let deadline = Instant::now() + limit;
+    while !names.is_empty() {
+        let row = session.query_one(&bearers, LIMIT).await?;
+        let ids: Vec<u64> = (0..names.len()).filter_map(|column| row.u64(column)).collect();
+        if ids.is_empty() {
+            break;
+        }
+        if Instant::now() >= deadline {
+            return Err(Error::TimeOut { what: "the end of earlier sessions", limit });
+        }
+        for id in ids {
+            kill_connection(session, id).await?;
+        }
+        sleep(LOOK_AGAIN).await;
+    }
+    Ok(())
+}
+
+/// Ends those of the sessions that are our own. The numbers must be of this very run of the server:
+/// after a restart they belong to somebody else.
 ///
 /// # Errors
 /// When the session fails.

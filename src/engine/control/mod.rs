@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-pub use self::fence::{Worker, check_fence, fenced, put_fenced, take_over};
+pub use self::fence::{Standing, Worker, check_fence, fenced, found, put_fenced, take_over};
 pub use self::rows::{
     HEARTBEAT_POSITION, load_claims, load_position, load_state, position_row, range_row, save_state,
 };
-pub use self::sessions::open_session;
+pub use self::sessions::{end_sessions_of, open_session};
 
 /// Small statements on the control table.
 pub const SHORT: Duration = Duration::from_secs(30);

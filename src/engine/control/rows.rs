@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{SHORT, json, put_fenced};
+use super::{SHORT, fenced, json, put_fenced};
 use crate::engine::backlog::KeyOrder;
 use crate::engine::backlog::claims::{Claims, FinishedRow, Range};
 use crate::engine::error::Doing;
@@ -77,11 +77,11 @@ pub fn range_row(plan: &Plan, epoch: u64, id: u64, range: &Range, rows: u64) -> 
 ///
 /// # Errors
 ///
-/// When they cannot be read.
+/// When they cannot be read, and as [`fenced`].
 pub async fn load_claims(
     session: &mut Session,
     control: &TableName,
-    order: KeyOrder,
+    (epoch, order): (u64, KeyOrder),
 ) -> Result<Claims> {
     let rows = session
         .query_rows(&text::select(control, Kind::Range), SHORT)
@@ -101,14 +101,30 @@ pub async fn load_claims(
         KeyOrder::Ours => finished.sort_by(|one, two| one.0.lower.cmp(&two.0.lower)),
         KeyOrder::Server => {
             let (chain, rest) = split_chain(finished);
-            for (_, row) in rest {
-                let delete = text::delete(control, Kind::Range, row.id);
-                session.execute(&delete, SHORT).await.doing("forget a range")?;
-            }
+            forget(session, control, epoch, &rest).await?;
             finished = chain;
         }
     }
     Ok(Claims::resume(finished))
+}
+
+async fn forget(
+    session: &mut Session,
+    control: &TableName,
+    epoch: u64,
+    ranges: &[(Range, FinishedRow)],
+) -> Result<()> {
+    if ranges.is_empty() {
+        return Ok(());
+    }
+    fenced(session, control, epoch, async |session| {
+        for (_, row) in ranges {
+            let delete = text::delete(control, Kind::Range, row.id);
+            session.execute(&delete, SHORT).await.doing("forget a range")?;
+        }
+        Ok(())
+    })
+    .await
 }
 
 type Finished = Vec<(Range, FinishedRow)>;

@@ -155,7 +155,9 @@ async fn helper_names(
     };
     let names = HelperNames::of(&source.table, &kept);
     let mut found = Vec::new();
-    for helper in [&names.control, &names.shadow, &names.old] {
+    // The control table comes into being first, so it is looked for last: helpers that another worker
+    // creates at this moment are not taken for somebody else's.
+    for helper in [&names.shadow, &names.old, &names.control] {
         let helper = TableName::new(&source.database, helper);
         let table = inspect::read_table(session, &helper).await.doing("look for helper tables")?;
         let exists = table.is_some()
