@@ -96,7 +96,7 @@ async fn together(name: String, number: u64) -> Result<()> {
     if let Some(point) = left {
         scene.killed_at(&format!("{point}=kill")).await?;
     }
-    let point = (number / 4 % 2 == 0).then(|| format!("{meeting}=stop"));
+    let point = (number / 4).is_multiple_of(2).then(|| format!("{meeting}=stop"));
     let (one, two) = (scene.run(point.as_deref())?, scene.run(point.as_deref())?);
     if point.is_some() {
         for run in [&one, &two] {

@@ -269,12 +269,28 @@ async fn in_transaction<T>(
 ///
 /// [`Error::Superseded`] when it is gone.
 pub async fn check_fence(session: &mut Session, control: &TableName, epoch: u64) -> Result<()> {
-    let row = session
-        .query_optional(&text::share_fence(control, epoch), SHORT)
-        .await
-        .doing("check the fence")
-        .map_err(gone)?;
+    share(session, control, epoch).await.map_err(gone)
+}
+
+async fn share(session: &mut Session, control: &TableName, epoch: u64) -> Result<()> {
+    let select = text::share_fence(control, epoch);
+    let row = session.query_optional(&select, SHORT).await.doing("check the fence")?;
     row.map(drop).ok_or(Error::Superseded)
+}
+
+/// Runs a statement under the fence right after it was taken. A predecessor may have dropped the control
+/// table while it was being ended: that is told as it is, because there is nobody who took over.
+pub(super) async fn execute_at_first(
+    session: &mut Session,
+    control: &TableName,
+    epoch: u64,
+    statement: &str,
+) -> Result<()> {
+    in_transaction(session, SHORT, async |session| {
+        share(session, control, epoch).await?;
+        session.execute(statement, SHORT).await.doing("use the new fence").map(drop)
+    })
+    .await
 }
 
 #[cfg(test)]

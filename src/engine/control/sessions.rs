@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{SHORT, fenced, json, put_fenced};
+use super::{SHORT, fence, json, put_fenced};
 use crate::engine::error::Doing;
 use crate::engine::plan::Plan;
 use crate::engine::{Error, Result};
@@ -90,10 +90,7 @@ pub(super) async fn end_older_sessions(
     let names = names(session, control, |of| of < epoch).await?;
     locks::end_named(session, &names, END_LIMIT).await.doing(END)?;
     let forget = text::delete_older(control, Kind::Session, epoch);
-    fenced(session, control, epoch, async |session| {
-        session.execute(&forget, SHORT).await.doing("forget sessions of earlier attempts")
-    })
-    .await?;
+    fence::execute_at_first(session, control, epoch, &forget).await?;
     hit("fence.sessions_forgotten");
     Ok(())
 }
