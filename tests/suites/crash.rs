@@ -199,7 +199,7 @@ async fn kill(name: &'static str, way: Way, skip: u64) -> Result<()> {
 /// Before the RENAME is sent the table is the first one, once it was answered it is the new one.
 async fn expect_side(scene: &Scene, name: &str) -> Result<()> {
     let after = ["cutover.renamed", "cutover.recorded", "cutover.unlocked"].contains(&name)
-        || name.starts_with("cleanup.");
+        || ["cleanup.", "ledger."].iter().any(|start| name.starts_with(start));
     let swapped = scene.is_swapped().await?;
     ensure!(swapped == after, "killed at {name} the table is swapped: {swapped}");
     Ok(())

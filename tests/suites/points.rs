@@ -35,12 +35,7 @@ const STEPS: &[(&str, &str, &str, &str)] = &[
     ("gate.rs", "control::put_fenced(", "barrier.before", "barrier.after"),
     ("cut_over/swap.rs", "send_locked(", "cutover.locked", "cutover.marked"),
     ("cut_over/swap.rs", "drain(context, session", "cutover.marked", "cutover.drained"),
-    (
-        "cut_over/swap.rs",
-        "session.execute(&statement, SHORT).await;",
-        "cutover.rename.send",
-        "cutover.renamed",
-    ),
+    ("cut_over/swap.rs", "let renamed = execute_within(", "cutover.rename.send", "cutover.renamed"),
     ("resume.rs", "drop an unused control table", "beginning.drop", "beginning.dropped"),
     ("prepare.rs", "drop_table(session, &tables.shadow)", "helpers.drop", "helpers.dropped"),
     ("prepare.rs", "drop_table(session, &tables.control)", "helpers.dropped", "helpers.dropped"),
