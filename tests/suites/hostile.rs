@@ -27,8 +27,8 @@ const CLIENTS: usize = 4;
 const ROWS_PER_SECOND: u64 = 3_000;
 /// Commits without which a run is void: during the copy, and in the second of the cut-over.
 const LEAST: (usize, usize) = (100, 5);
-const READY: Duration = Duration::from_secs(60);
-const SWAPPED: Duration = Duration::from_secs(60);
+const READY: Duration = Duration::from_secs(180);
+const SWAPPED: Duration = Duration::from_secs(180);
 
 /// One test per workload, server and run.
 pub(crate) fn trials() -> Vec<Trial> {

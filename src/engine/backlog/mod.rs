@@ -12,7 +12,7 @@ pub mod lane;
 mod model;
 pub mod pending;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use self::claims::{ChunkId, Claims, Location};
 use self::lane::Lane;
@@ -382,10 +382,10 @@ impl<M: Mark> Backlog<M> {
         self.watched = keys.iter().map(|key| (key.clone(), false)).collect();
     }
 
-    /// Ends watching; returns those of the keys that events touched meanwhile.
-    pub fn unwatch(&mut self) -> Vec<Key> {
+    /// Ends watching; returns those of the watched keys that no event touched meanwhile.
+    pub fn unwatch(&mut self) -> BTreeSet<Key> {
         let watched = std::mem::take(&mut self.watched).into_iter();
-        watched.filter_map(|(key, touched)| touched.then_some(key)).collect()
+        watched.filter_map(|(key, touched)| (!touched).then_some(key)).collect()
     }
 }
 
@@ -455,7 +455,7 @@ mod tests {
         transaction(&mut backlog, &[1], 1);
         backlog.watch(&[key(2), key(3)]);
         transaction(&mut backlog, &[1, 3], 2);
-        assert_eq!(backlog.unwatch(), [key(3)]);
+        assert_eq!(backlog.unwatch(), [key(2)].into());
         transaction(&mut backlog, &[2], 3);
         assert!(backlog.unwatch().is_empty());
     }
