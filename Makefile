@@ -64,6 +64,12 @@ run: ## Run ghostship: ARGS="run -f migration.yaml"
 servers-stop: ## End and remove all throw-away servers
 	e2e/servers/server list | awk '{ print $$1 }' | xargs -r -n 1 e2e/servers/server destroy
 
+cluster-up: ## Start a throw-away Kubernetes of one node; prints the path of its kubeconfig
+	@e2e/cluster/cluster up
+
+cluster-down: ## End and remove it, and the MySQL servers that were started for it
+	e2e/cluster/cluster down
+
 # Without its part for advisories over the network and without optimisation: one minute on two cores, once.
 $(DENY):
 	CARGO_TARGET_DIR=$(CACHE)/tools/build CARGO_PROFILE_DEV_DEBUG=0 $(CARGO) install --quiet --locked --debug \

@@ -79,25 +79,40 @@ client_file() {
     printf 'loose-ssl-mode=DISABLED\nloose-get-server-public-key\n'
 }
 
-# A certificate for 127.0.0.1 and localhost under an own authority: those that mysqld makes carry no usable name.
+# A certificate for 127.0.0.1, localhost and the given DNS names under an own authority: those that mysqld makes
+# carry no usable name. The file `names` keeps the names, one a line.
 make_tls() {
     local tls=$1/tls
-    [ ! -d "$tls" ] || return 0
+    shift
+    if [ -d "$tls" ]; then
+        bears_names "$tls" "$@" ||
+            die "the certificate in $tls has other names; destroy the server first to give it these"
+        return
+    fi
     command -v openssl >/dev/null || die "--tls needs openssl: install it"
     mkdir -p "$tls.new"
     (
         cd "$tls.new"
         umask 077
+        printf '%s\n' localhost "$@" | sort -u >names
         openssl req -x509 -newkey rsa:2048 -nodes -days 30 -subj "/CN=throw-away authority" \
             -addext basicConstraints=critical,CA:TRUE -addext keyUsage=critical,keyCertSign,cRLSign \
             -keyout ca-key.pem -out ca.pem
         openssl req -newkey rsa:2048 -nodes -subj /CN=localhost -keyout server-key.pem -out server.csr
-        printf '%s\n' subjectAltName=IP:127.0.0.1,DNS:localhost basicConstraints=CA:FALSE \
-            extendedKeyUsage=serverAuth >extensions
+        printf '%s\n' "subjectAltName=IP:127.0.0.1$(sed 's/^/,DNS:/' names | tr -d '\n')" \
+            basicConstraints=CA:FALSE extendedKeyUsage=serverAuth >extensions
         openssl x509 -req -in server.csr -CA ca.pem -CAkey ca-key.pem -CAcreateserial -days 30 \
             -extfile extensions -out server-cert.pem
-    ) >"$1/openssl.log" 2>&1 || die "openssl made no certificate; see $1/openssl.log"
+    ) >"$tls.log" 2>&1 || die "openssl made no certificate; see $tls.log"
     mv "$tls.new" "$tls"
+}
+
+bears_names() {
+    local name tls=$1
+    shift
+    for name in "$@"; do
+        grep -qxF -- "$name" "$tls/names" || return 1
+    done
 }
 
 # Starts mysqld in a session of its own, with nothing inherited but its log: it outlives the caller, and no pipe

@@ -8,8 +8,9 @@ verb_help() {
 server: throw-away MySQL servers for tests, the demo and benches
 
   provide                  make sure that there is a MySQL server program; say which
-  start NAME [--port P] [--tls] [-- mysqld options]
-                           start NAME (or find it running); prints its URL
+  start NAME [--port P] [--tls] [--tls-name DNS]... [-- mysqld options]
+                           start NAME (or find it running); prints its URL; --tls-name gives its certificate
+                           a further name and implies --tls
   wait NAME [SECONDS]      wait until NAME answers queries
   url NAME | pid NAME      print its URL, its mysqld's process id
   ca NAME                  print the path of the authority's certificate (after start --tls)
@@ -59,7 +60,8 @@ verb_start() {
     while [ $# -gt 0 ]; do
         case $1 in
         --port) port=${2:-} && check_number --port "$port" && shift ;;
-        --tls) tls=yes ;;
+        --tls) tls+=" localhost" ;;
+        --tls-name) check_dns_name "${2:-}" && tls+=" $2" && shift ;;
         --) given=yes && shift && break ;;
         *) die "start does not know '$1'; options of mysqld follow after --" ;;
         esac
@@ -74,14 +76,15 @@ verb_start() {
 }
 
 start_locked() {
-    local name=$1 port=$2 tls=$3 given=$4 state=$run/$1
+    local name=$1 port=$2 tls=() given=$4 state=$run/$1
+    read -ra tls <<<"$3"
     shift 4
     if ! runs "$name"; then
         [ -d "$state/data" ] || create "$name" "$port"
         [ -z "$port" ] || [ "$port" = "$(cat "$state/port")" ] ||
             die "server $name has port $(cat "$state/port"); destroy it first to give it another"
         [ -z "$given" ] || printf '%s\n' "$@" >"$state/options"
-        [ -z "$tls" ] || make_tls "$state"
+        [ ${#tls[@]} -eq 0 ] || make_tls "$state" "${tls[@]}"
         launch "$name"
     fi
     wait_ready "$name" "$deadline"

@@ -5,12 +5,12 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::conflict::{self, Finding};
+use super::conflict::{self, Finding, Streak};
 use super::context::{Context, LaneMode};
 use super::control::{self, fenced};
 use super::error::Doing;
 use super::plan::SyncShape;
-use super::{Error, Result};
+use super::{Error, Result, misfit};
 use crate::failpoint::hit;
 use crate::mysql::connect::Role;
 use crate::mysql::error::ErrorClass;
@@ -90,6 +90,7 @@ async fn sync_batch(
     mut batch: Vec<Key>,
 ) -> Result<()> {
     let mut tries = 0;
+    let mut streak = Streak::default();
     loop {
         context.gate.pass(context, session).await?;
         hit("apply.begin");
@@ -101,7 +102,8 @@ async fn sync_batch(
             }
             Err(error) => {
                 tries += 1;
-                batch = after_failure(context, session, (lane, tries), batch, error).await?;
+                let history = (lane, tries, &mut streak);
+                batch = after_failure(context, session, history, batch, error).await?;
             }
         }
     }
@@ -196,7 +198,7 @@ async fn upsert(
 }
 
 /// Cuts keys into pieces whose text stays bounded.
-fn pieces(keys: &[Key]) -> impl Iterator<Item = &[Key]> {
+pub(super) fn pieces(keys: &[Key]) -> impl Iterator<Item = &[Key]> {
     let longest = keys.iter().map(|key| key.as_bytes().len()).max().unwrap_or(1);
     keys.chunks((BATCH_BYTES / (longest * 4 + 16)).max(1))
 }
@@ -205,14 +207,14 @@ fn pieces(keys: &[Key]) -> impl Iterator<Item = &[Key]> {
 async fn after_failure(
     context: &Context,
     session: &mut Session,
-    (lane, tries): (usize, u32),
+    (lane, tries, streak): (usize, u32, &mut Streak),
     mut batch: Vec<Key>,
     error: Error,
 ) -> Result<Vec<Key>> {
     let Error::Query { source, .. } = &error else { return Err(error) };
     match source.class() {
         ErrorClass::Retryable => {}
-        ErrorClass::DuplicateKey { .. } => {
+        ErrorClass::DuplicateKey { index } => {
             match conflict::look(context, session, Scope::Keys(&batch)).await? {
                 Finding::InTheWay(keys) => {
                     context.flow().backlog.extend_batch(lane, &keys);
@@ -223,7 +225,7 @@ async fn after_failure(
                 }
                 Finding::Duplicate(refusal) => return Err(Error::Blocked { refusal }),
                 Finding::Nothing => {
-                    if let Some(refusal) = conflict::unproven(context, tries) {
+                    if let Some(refusal) = conflict::unproven(context, streak, index.as_deref()) {
                         return Err(Error::Blocked { refusal });
                     }
                     // What is in the way may be among the keys that wait behind this batch.
@@ -236,7 +238,9 @@ async fn after_failure(
             }
         }
         ErrorClass::DataDoesNotFit { column } => {
-            return Err(Error::Blocked { refusal: conflict::does_not_fit(column.as_deref()) });
+            let scope = Scope::Keys(&batch);
+            let refusal = misfit::refusal(context, session, scope, column.as_deref()).await;
+            return Err(Error::Blocked { refusal });
         }
         _ => return Err(error),
     }

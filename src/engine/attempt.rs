@@ -21,15 +21,19 @@ use super::request::Request;
 use super::resume::{self, Found, Unfinished};
 use super::{
     Error, Result, abort, applier, catch_up, changes, clean_up, control, cut_over, heartbeat,
-    instant, preflight, prepare, row_copy, verify,
+    instant, preflight, prepare, retention, row_copy, verify,
 };
 use crate::mysql::binlog::{BinlogStream, StreamStart};
 use crate::mysql::connect::Role;
+use crate::mysql::position::Position;
 use crate::mysql::session::Session;
 use crate::tasks::{TaskError, TaskGroup};
 
 /// How long an attempt may take to wind down after it was asked to end.
 const WIND_DOWN: Duration = Duration::from_secs(8);
+
+/// How often one attempt looks anew because another worker changed the table before it could begin.
+const BEGINNINGS: u32 = 5;
 
 /// Runs one attempt.
 pub(super) async fn run(
@@ -71,28 +75,42 @@ enum Begun {
 }
 
 /// Looks what is stored and prepares what is not. It may be dropped at any point: an interrupted
-/// preparation is dropped by the next attempt.
+/// preparation is dropped by the next attempt. Looks again when another worker changed the table.
 async fn begin(
     session: &mut Session,
     request: &Request,
     (intent, meter): (&watch::Receiver<Intent>, &Meter),
     worker: &mut Worker,
 ) -> Result<Begun> {
-    let aborting = command(intent) == Command::Abort;
-    match resume::look(session, request, worker).await? {
-        Found::Finished { finished_at } => {
-            Ok(Begun::Ended(Outcome::AlreadyApplied { finished_at }))
+    for _ in 0..BEGINNINGS {
+        if let Some(begun) = begin_once(session, request, (intent, meter), worker).await? {
+            return Ok(begun);
         }
-        Found::Swapped(unfinished) => Ok(Begun::Swapped(Box::new(unfinished))),
-        Found::Running(unfinished) if aborting => Ok(Begun::Aborting(Box::new(unfinished))),
-        Found::Running(unfinished) => {
-            let prepared = resume::rebuild(session, unfinished).await?;
-            Ok(Begun::Copying(Box::new(prepared)))
-        }
-        Found::Nothing | Found::Gone if aborting => Ok(Begun::Ended(Outcome::Aborted)),
-        Found::Gone => Err(Error::Superseded),
-        Found::Nothing => prepare_anew(session, request, (intent, meter), worker).await,
     }
+    Err(Error::Superseded)
+}
+
+/// `None` when another worker changed the table between the checks and the fence.
+async fn begin_once(
+    session: &mut Session,
+    request: &Request,
+    (intent, meter): (&watch::Receiver<Intent>, &Meter),
+    worker: &mut Worker,
+) -> Result<Option<Begun>> {
+    let command = command(intent);
+    let aborting = command == Command::Abort;
+    let begun = match resume::look(session, request, command, worker).await? {
+        Found::Finished { finished_at } => Begun::Ended(Outcome::AlreadyApplied { finished_at }),
+        Found::Swapped(unfinished) => Begun::Swapped(Box::new(unfinished)),
+        Found::Running(unfinished) if aborting => Begun::Aborting(Box::new(unfinished)),
+        Found::Running(unfinished) => {
+            Begun::Copying(Box::new(resume::rebuild(session, unfinished).await?))
+        }
+        Found::Nothing | Found::Gone if aborting => Begun::Ended(Outcome::Aborted),
+        Found::Gone => return Err(Error::Superseded),
+        Found::Nothing => return prepare_anew(session, request, (intent, meter), worker).await,
+    };
+    Ok(Some(begun))
 }
 
 async fn prepare_anew(
@@ -100,7 +118,7 @@ async fn prepare_anew(
     request: &Request,
     (intent, meter): (&watch::Receiver<Intent>, &Meter),
     worker: &mut Worker,
-) -> Result<Begun> {
+) -> Result<Option<Begun>> {
     meter.enter(PhaseKind::Preflight);
     let (inspected, alter) = preflight::pass(session, request).await?;
     for warning in &inspected.warnings {
@@ -109,8 +127,9 @@ async fn prepare_anew(
     meter.enter(PhaseKind::Prepare);
     let wishes = intent.borrow().clone();
     match prepare::run(session, request, (inspected, alter), &wishes, worker).await? {
-        prepare::Road::Instant(done) => Ok(Begun::Ended(instant::report(*done, meter)?)),
-        prepare::Road::Copy(prepared) => Ok(Begun::Copying(prepared)),
+        prepare::Road::Instant(done) => Ok(Some(Begun::Ended(instant::report(*done, meter)?))),
+        prepare::Road::Copy(prepared) => Ok(Some(Begun::Copying(prepared))),
+        prepare::Road::Overtaken => Ok(None),
     }
 }
 
@@ -193,11 +212,7 @@ async fn copy(
         meter: meter.clone(),
         store: Store { session, state },
     }));
-    let start = match position.gtids {
-        Some(gtids) if gtid => StreamStart::Gtid(gtids),
-        _ => StreamStart::Coordinates(position.coordinates),
-    };
-    let stream = open_stream(&context, start).await?;
+    let stream = open_stream(&context, position).await?;
     if context.plan.stored.phase.compares_written_keys() {
         context.flow().backlog.track_dirty();
     }
@@ -219,8 +234,13 @@ async fn copy(
     finish(context, end, meter).await
 }
 
-async fn open_stream(context: &Context, start: StreamStart) -> Result<BinlogStream> {
-    let session = context.open(Role::Stream).await?;
+async fn open_stream(context: &Context, position: Position) -> Result<BinlogStream> {
+    let mut session = context.open(Role::Stream).await?;
+    retention::expect_held(&mut session, &position).await?;
+    let start = match position.gtids {
+        Some(gtids) if context.plan.server.has_gtids() => StreamStart::Gtid(gtids),
+        _ => StreamStart::Coordinates(position.coordinates),
+    };
     let server_id = stream_server_id(context.epoch, session.connection_id());
     let conn = session.into_conn().doing("open the binlog stream")?;
     let stream = BinlogStream::open(conn, &start, server_id).await;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::Result;
 use super::context::{Context, Deadline};
+use super::convergence::Convergence;
 use super::markers;
 use crate::mysql::connect::Role;
 
@@ -20,6 +21,7 @@ const PROMPT: Duration = Duration::from_secs(1);
 /// What ends the attempt.
 pub async fn run(context: &Context) -> Result<()> {
     let mut session = context.open(Role::Control).await?;
+    let mut convergence = Convergence::default();
     loop {
         let number = markers::send(context, &mut session).await?;
         let prompt = markers::wait(context, number, Deadline::after(PROMPT)).await?;
@@ -27,7 +29,8 @@ pub async fn run(context: &Context) -> Result<()> {
         if prompt && backlog <= SMALL {
             return Ok(());
         }
-        context.meter.wait_for(&format!("the backlog of {backlog} keys to be applied"));
+        let what = format!("the backlog of {backlog} keys to be applied");
+        context.meter.wait_for(&convergence.watch(context, what));
         context.lane_progress(Duration::from_millis(200)).await;
         if context.is_stopping() {
             return Err(super::Error::Stopped);

@@ -81,6 +81,7 @@ pub async fn write_ledger(
 ) -> Result<()> {
     let database = &found.tables.source.database;
     session.execute(&ledger::create(database), SHORT).await.doing("create the ledger")?;
+    hit("ledger.created");
     let figures = control::json(report);
     let entry = ledger::Entry {
         table: &found.tables.source.table,
@@ -101,6 +102,7 @@ pub async fn write_ledger(
     let noted = put(control, Kind::State, 0, found.epoch, &control::json(&state));
     fenced(session, control, found.epoch, async |session| {
         session.execute(&insert, SHORT).await.doing("write the ledger")?;
+        hit("ledger.written");
         session.execute(&noted, SHORT).await.doing("note the ledger entry")?;
         Ok(())
     })

@@ -1,7 +1,7 @@
 //! What the tasks of one attempt share: the plan, the backlog with the stream's positions, wishes and
 //! counters. Locks are held for a few instructions and never across an await.
 
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::backlog::Backlog;
 use super::backlog::claims::Claims;
 use super::changes::transaction::EndMark;
+use super::conflict::Streak;
 use super::gate::Gate;
 use super::intent::{Command, Intent, Tuning, Wishes};
 use super::meter::Meter;
@@ -114,8 +115,8 @@ pub struct Context {
     pub pace: Pace,
     /// Whether the RENAME was sent: from then on the run looks what happened before it ends.
     pub swap_sent: AtomicBool,
-    /// Chunks given up in a row, without one that finished.
-    pub given_up: AtomicU32,
+    /// Chunks given up in a row because of an index whose values cannot be computed.
+    given_up: Mutex<Streak>,
     /// The next row id for a finished range.
     pub next_range_row: AtomicU64,
     flow: Mutex<Flow>,
@@ -168,7 +169,7 @@ impl Context {
             echoes: Echoes::default(),
             meter: start.meter,
             pace: Pace::default(),
-            given_up: AtomicU32::new(0),
+            given_up: Mutex::default(),
             swap_sent: AtomicBool::new(false),
             next_range_row,
             flow: Mutex::new(Flow { backlog, durable: start.position, received, begun: 0 }),
@@ -179,6 +180,11 @@ impl Context {
     /// The backlog and the positions, locked.
     pub fn flow(&self) -> MutexGuard<'_, Flow> {
         self.flow.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The chunks given up in a row, locked.
+    pub fn given_up(&self) -> MutexGuard<'_, Streak> {
+        self.given_up.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The settings in force.

@@ -5,6 +5,7 @@ use std::error::Error as StdError;
 
 use super::changes::transaction::ChangeError;
 use super::error::Error;
+use super::misfit;
 use super::phase::PhaseKind;
 use super::reason::{Reason, Refusal};
 use super::request::Request;
@@ -13,6 +14,8 @@ use crate::mysql::error::ErrorClass;
 
 /// The server cannot serve the position that was asked for, as when its file was purged.
 const ER_SOURCE_FATAL_READING_BINLOG: u16 = 1236;
+/// A statement names a column that its table does not have.
+const ER_BAD_FIELD: u16 = 1054;
 
 /// What follows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +46,8 @@ pub struct Failure {
 /// Decides what follows from an error.
 pub fn disposition(error: &Error) -> Disposition {
     match error {
+        // A column that vanished: another attempt reads the definitions and names the table.
+        Error::Query { source, .. } if source.code() == Some(ER_BAD_FIELD) => Disposition::Retry,
         Error::Query { source, .. } => of_class(&source.class()),
         Error::FollowBinlog { source } => of_change(source),
         Error::HandleKey { .. }
@@ -67,14 +72,15 @@ fn of_class(class: &ErrorClass) -> Disposition {
         | ErrorClass::DiskFull
         // A helper table that came into being since preflight: a CREATE of an earlier, broken-off
         // attempt that the server finished late, or somebody else's table, which preflight refuses.
-        | ErrorClass::AlreadyExists => Disposition::Retry,
+        | ErrorClass::AlreadyExists
+        // Another attempt looks which table is gone.
+        | ErrorClass::Missing => Disposition::Retry,
         ErrorClass::AuthFailed
         | ErrorClass::CredentialsUnavailable
         | ErrorClass::PermissionDenied
         | ErrorClass::DuplicateKey { .. }
         | ErrorClass::DataDoesNotFit { .. }
         | ErrorClass::TooLarge
-        | ErrorClass::Missing
         | ErrorClass::TlsVerification
         | ErrorClass::WrongServer
         | ErrorClass::Other => Disposition::Fail,
@@ -87,6 +93,7 @@ fn of_change(error: &ChangeError) -> Disposition {
         ChangeError::ReadRow { .. }
         | ChangeError::StatementFormat { .. }
         | ChangeError::SourceChanged { .. }
+        | ChangeError::HelperChanged { .. }
         | ChangeError::GtidAfterGtid
         | ChangeError::RotateInsideTransaction
         | ChangeError::UnexpectedEvent { .. }
@@ -160,10 +167,13 @@ fn refusals(error: Error, text: String) -> Vec<Refusal> {
     match error {
         Error::Refused { refusals } if !refusals.is_empty() => refusals,
         Error::Blocked { refusal } => vec![refusal],
-        Error::Query { source, .. } => {
-            let (reason, remedy) = advice(&source.class());
-            of(reason, remedy)
-        }
+        Error::Query { source, .. } => match source.class() {
+            ErrorClass::DataDoesNotFit { column } => vec![misfit::plain(column.as_deref())],
+            class => {
+                let (reason, remedy) = advice(&class);
+                of(reason, remedy)
+            }
+        },
         Error::FollowBinlog { source } => {
             let (reason, remedy) = stream_advice(&source);
             of(reason, remedy)
@@ -194,6 +204,10 @@ fn stream_advice(error: &ChangeError) -> (Reason, &'static str) {
         ChangeError::SourceChanged { .. } => (
             Reason::SourceChanged,
             "abort this migration and start it again from the new definition",
+        ),
+        ChangeError::HelperChanged { .. } => (
+            Reason::ShadowChanged,
+            "find out who changed it; abort this migration and start it again",
         ),
         ChangeError::ReadStream { source: StreamError::Receive { source } }
             if source.code() == Some(ER_SOURCE_FATAL_READING_BINLOG) =>

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::context::Context;
 use super::control::{self, SHORT, fenced};
 use super::error::Doing;
-use super::{Error, Result};
+use super::{Error, Result, backup};
 use crate::failpoint::hit;
 use crate::mysql::connect::Role;
 use crate::sql::control::{Kind, put};
@@ -24,6 +24,7 @@ pub async fn beat(context: Arc<Context>) -> Result<()> {
     let mut session = context.open(Role::Control).await?;
     let plan = &context.plan;
     let mut number = 0;
+    let mut waits_for = String::new();
     loop {
         number += 1;
         let position = {
@@ -43,10 +44,15 @@ pub async fn beat(context: Arc<Context>) -> Result<()> {
             Ok(())
         })
         .await;
-        if let Err(error) = written
-            && !is_table_locked(&error)
-        {
-            return Err(error);
+        match written {
+            Ok(()) => context.meter.no_longer_wait_for(&std::mem::take(&mut waits_for)),
+            Err(error) if is_table_locked(&error) => {
+                if let Some(backup) = backup::holder(&mut session).await {
+                    context.meter.wait_for(&backup);
+                    waits_for = backup;
+                }
+            }
+            Err(error) => return Err(error),
         }
         hit("heartbeat.written");
         sample(&context);
@@ -57,7 +63,8 @@ pub async fn beat(context: Arc<Context>) -> Result<()> {
     }
 }
 
-/// During a cut-over the control table itself is locked: this beat is left out.
+/// During a cut-over the control table itself is locked, and a backup may lock all tables: this beat is
+/// left out.
 fn is_table_locked(error: &Error) -> bool {
     use crate::mysql::error::ErrorClass;
     matches!(error, Error::Query { source, .. } if source.class() == ErrorClass::Retryable)

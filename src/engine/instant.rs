@@ -89,6 +89,7 @@ pub async fn is_possible(session: &mut Session, tables: &Tables, alter: &Alter) 
         [ddl::drop_table(&tables.shadow), ddl::create_like(&tables.shadow, &tables.source)]
     {
         session.execute(&statement, SHORT).await.doing("try INSTANT on an empty table")?;
+        hit("instant.emptied");
     }
     let alter = prepare::alter_of_copy(session, tables, alter).await?;
     let possible =

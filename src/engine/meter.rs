@@ -72,6 +72,11 @@ impl Meter {
         self.0.progress.borrow().phase
     }
 
+    /// How far the stream was behind when last heard of.
+    pub fn stream_lag(&self) -> Option<Duration> {
+        self.0.progress.borrow().stream_lag
+    }
+
     /// Changes the snapshot.
     pub fn update(&self, change: impl FnOnce(&mut Progress)) {
         self.0.progress.send_modify(change);
@@ -94,6 +99,17 @@ impl Meter {
             let changed = progress.waiting_for != what;
             what.clone_into(&mut progress.waiting_for);
             changed
+        });
+    }
+
+    /// Takes back what [`Meter::wait_for`] said, unless something else was said since.
+    pub fn no_longer_wait_for(&self, what: &str) {
+        self.0.progress.send_if_modified(|progress| {
+            let same = progress.waiting_for == what;
+            if same {
+                progress.waiting_for.clear();
+            }
+            same
         });
     }
 

@@ -13,6 +13,7 @@ pub mod request;
 mod abort;
 mod applier;
 mod attempt;
+mod backup;
 mod catch_up;
 mod changes;
 mod chunk;
@@ -20,6 +21,7 @@ mod clean_up;
 mod conflict;
 mod context;
 mod control;
+mod convergence;
 mod cut_over;
 mod error;
 mod failure;
@@ -28,6 +30,7 @@ mod heartbeat;
 mod instant;
 mod markers;
 mod meter;
+mod misfit;
 mod old_table;
 mod pace;
 mod plan;
@@ -35,6 +38,7 @@ mod preflight;
 mod prepare;
 mod preview;
 mod resume;
+mod retention;
 mod row_copy;
 mod rows;
 mod verify;
@@ -44,7 +48,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use self::control::Worker;
+use self::control::{Standing, Worker};
 pub use self::error::Error;
 pub use self::failure::Failure;
 use self::failure::{Disposition, disposition};
@@ -83,7 +87,8 @@ pub async fn run(
             Err(error) => error,
         };
         // Before the first stage there is nothing to continue: a wrong host is told at once.
-        let may_continue = meter.phase() != PhaseKind::Preflight;
+        let may_continue =
+            meter.phase() != PhaseKind::Preflight || worker.standing != Standing::Outside;
         match disposition(&error) {
             Disposition::Retry if may_continue => {}
             Disposition::Retry | Disposition::Fail => {
@@ -94,7 +99,11 @@ pub async fn run(
             pause = BACK_OFF.0;
         }
         tracing::warn!(error = %failure::chain(&error), "the attempt ended, the next one continues");
-        meter.wait_for(&format!("the next attempt: {}", failure::chain(&error)));
+        let waits_for = match backup::behind(&error, &request).await {
+            Some(backup) => backup,
+            None => format!("the next attempt: {}", failure::chain(&error)),
+        };
+        meter.wait_for(&waits_for);
         let asked_to_end = attempt::wait_or_end(&wishes.intent, &stop, pause).await;
         if let Some(outcome) = asked_to_end {
             return Ok(outcome);

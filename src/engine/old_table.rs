@@ -104,6 +104,7 @@ async fn drop_recorded(session: &mut Session, source: &TableName, row: &Row) -> 
     let old = TableName::new(&source.database, name);
     let found = inspect::table_id(session, &old).await.doing("look up the old table")?;
     if found == Some(id) {
+        hit("old.drop");
         session.execute(&ddl::drop_table(&old), DROP_LIMIT).await.doing("drop the old table")?;
     }
     hit("old.dropped");

@@ -7,6 +7,7 @@ use crate::engine::phase::PhaseKind;
 use crate::engine::progress::PlanSummary;
 use crate::engine::request::Request;
 use crate::mysql::server::Server;
+use crate::mysql::session::Session;
 use crate::schema::table::TableName;
 use crate::sql::checksum::Comparison;
 use crate::sql::conflict::OtherUnique;
@@ -135,4 +136,11 @@ pub struct StoredState {
     /// What preflight warned of.
     #[serde(default)]
     pub warnings: Vec<String>,
+}
+
+impl StoredState {
+    /// Whether this is the server on which the migration began: ids of tables mean nothing elsewhere.
+    pub fn is_at_home(&self, session: &Session) -> bool {
+        self.server_uuid == session.server_identity()
+    }
 }

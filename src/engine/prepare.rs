@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::backlog::KeyOrder;
 use super::backlog::claims::Claims;
 use super::context::{Context, Deadline};
-use super::control::{self, SHORT, Worker};
+use super::control::{self, SHORT, Standing, Worker};
 use super::error::Doing;
 use super::intent::Intent;
 use super::phase::PhaseKind;
@@ -14,9 +14,10 @@ use super::plan::{FORMAT, Plan, StoredState, SyncShape, Tables};
 use super::preflight::{self, Inspected};
 use super::reason::{Reason, Refusal};
 use super::request::{Request, Strategy};
-use super::{Error, Result, instant};
+use super::{Error, Result, instant, old_table};
 use crate::failpoint::hit;
 use crate::mysql::connect::Role;
+use crate::mysql::error::ErrorClass;
 use crate::mysql::position::Position;
 use crate::mysql::server::{self, Server};
 use crate::mysql::session::Session;
@@ -25,6 +26,7 @@ use crate::schema::alter::Alter;
 use crate::schema::definition;
 use crate::schema::table::{Table, TableName};
 use crate::sql::checksum::Comparison;
+use crate::sql::control::Kind;
 use crate::sql::ddl;
 
 /// DDL on empty tables, waiting for metadata locks included.
@@ -53,6 +55,8 @@ pub enum Road {
     Instant(Box<instant::Done>),
     /// A copy is needed.
     Copy(Box<Prepared>),
+    /// Another worker changed the table since preflight: there is nothing left to do, or something else.
+    Overtaken,
 }
 
 /// Creates the helper tables, or changes the table at once where the server can.
@@ -69,33 +73,54 @@ pub async fn run(
 ) -> Result<Road> {
     let request = Request { table: inspected.source.name.clone(), ..request.clone() };
     let tables = inspected.tables();
+    let state = first_state(session, &request, &inspected, &alter).await?;
     let create = crate::sql::control::create(&tables.control);
     hit("prepare.control.before");
-    session.execute(&create, DDL_LIMIT).await.doing("create the control table")?;
+    let created = session.execute(&create, DDL_LIMIT).await;
+    if created.as_ref().is_err_and(|error| error.class() == ErrorClass::AlreadyExists) {
+        worker.standing = Standing::Late;
+    }
+    created.doing("create the control table")?;
     hit("prepare.control.after");
-    // Whoever has taken the fence of this new table was quicker.
-    worker.has_held = true;
-    let epoch = control::take_over(session, &tables.control, worker).await?;
-    let made = make(session, &request, (&inspected, &alter), (&tables, epoch, wishes)).await;
+    let epoch = control::found(session, &tables.control, worker, &state).await?;
+    worker.standing = Standing::Held;
+    if is_overtaken(session, &tables, &state).await? {
+        drop_helpers(session, &tables).await?;
+        worker.standing = Standing::Reaching;
+        return Ok(Road::Overtaken);
+    }
+    let made = make(session, &request, (inspected, &alter, state), (&tables, epoch, wishes)).await;
     if matches!(made, Err(Error::Refused { .. } | Error::Blocked { .. })) {
         drop_helpers(session, &tables).await?;
     }
     made
 }
 
+/// Whether the table is no longer what preflight saw. From the first fence on no other worker can change
+/// it; before, one may have made this very migration from its beginning to its end.
+async fn is_overtaken(session: &mut Session, tables: &Tables, state: &StoredState) -> Result<bool> {
+    let name = &tables.source;
+    let completed = old_table::completed_at(session, name, &state.digest, &state.migration).await?;
+    let id = inspect::table_id(session, name).await.doing("look up a table's id")?;
+    let source = inspect::read_table(session, name).await.doing("read a definition")?;
+    let definition = source.map(|table| definition::fingerprint(&table));
+    let old = inspect::table_exists(session, &tables.old).await.doing("look for an old table")?;
+    Ok(completed.is_some()
+        || id != Some(state.source_id)
+        || definition.as_ref() != Some(&state.source_definition)
+        || old)
+}
+
 async fn make(
     session: &mut Session,
     request: &Request,
-    (inspected, alter): (&Inspected, &Alter),
+    (inspected, alter, mut state): (Inspected, &Alter, StoredState),
     (tables, epoch, wishes): (&Tables, u64, &Intent),
 ) -> Result<Road> {
-    let mut state = first_state(session, request, inspected, alter).await?;
-    control::save_state(session, &tables.control, epoch, &state).await?;
     let shadow = make_shadow(session, tables, alter).await?;
-    let source = inspected.source.clone();
     state.shadow_definition = definition::fingerprint(&shadow);
-    let parts = (tables.clone(), source, shadow);
-    let plan = plan(request, inspected.server.clone(), parts, state)?;
+    let parts = (tables.clone(), inspected.source, shadow);
+    let plan = plan(request, inspected.server, parts, state)?;
     if wants_instant(request, wishes) {
         match instant::try_change(session, &plan, (alter, epoch), wishes.tuning.lock_budget).await?
         {
@@ -240,8 +265,9 @@ async fn start_copy(session: &mut Session, mut plan: Plan, epoch: u64) -> Result
     plan.stored.shadow_id =
         shadow_id.ok_or(Error::BrokenInvariant { what: "the shadow table has no id" })?;
     let position = first_position(session, &plan.server).await?;
-    let row = control::position_row(&plan, epoch, control::HEARTBEAT_POSITION, &position);
-    session.execute(&row, SHORT).await.doing("write the first position")?;
+    let stored = control::json(&position);
+    let row = (Kind::Position, control::HEARTBEAT_POSITION, stored.as_str());
+    control::put_fenced(session, &plan.tables.control, epoch, row, SHORT).await?;
     hit("prepare.positioned");
     plan.stored.phase = PhaseKind::RowCopy;
     control::save_state(session, &plan.tables.control, epoch, &plan.stored).await?;
@@ -297,6 +323,7 @@ pub async fn drop_helpers(session: &mut Session, tables: &Tables) -> Result<()> 
         if any.doing("look into the shadow table")?.is_some() {
             return Err(Error::Blocked { refusal: not_empty(&tables.shadow) });
         }
+        hit("helpers.drop");
         drop_table(session, &tables.shadow).await?;
     }
     hit("helpers.dropped");

@@ -76,10 +76,6 @@ reasons! {
     BinlogOff,
     /// The binlog is not in row format.
     BinlogFormat,
-    /// Row images lack columns.
-    BinlogRowImage,
-    /// JSON changes are logged as differences.
-    BinlogRowValueOptions,
     /// The database is left out of the binlog.
     BinlogFiltered,
     /// Commits may become visible in another order than the binlog's.
@@ -198,7 +194,7 @@ mod tests {
         NoUsableKey LossyChange DataDoesNotFit DuplicateKey NeedsConfirmation NeedsTimeZone \
         SourceMissing NotABaseTable NotAllowedSchema AmbiguousName NameTaken ForeignKeys Triggers \
         UnsupportedTable UnsupportedEngine UnsupportedVersion BinlogOff BinlogFormat \
-        BinlogRowImage BinlogRowValueOptions BinlogFiltered CommitOrder RetentionShort \
+        BinlogFiltered CommitOrder RetentionShort \
         DurabilityWarning UnsafeSession ChecksumMismatch UnsupportedTopology NotPrimary \
         ServerReadOnly MissingPrivileges AuthFailed CredentialsUnavailable TlsVerification \
         Unreachable DiskSpace DiskFull TargetNotAllowed Blocked CutOverBlocked XaPending \

@@ -1,7 +1,6 @@
 //! The row copy: ranges are claimed in key order, each passes the gate after its claim and is copied by
 //! one `INSERT ... SELECT` whose transaction also records the range. Several run at once.
 
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
@@ -14,7 +13,7 @@ use super::conflict::{self, Finding};
 use super::context::Context;
 use super::control::{self, fenced};
 use super::error::Doing;
-use super::{Error, Result, rows};
+use super::{Error, Result, misfit, rows};
 use crate::failpoint::hit;
 use crate::mysql::connect::Role;
 use crate::mysql::error::ErrorClass;
@@ -135,7 +134,7 @@ async fn copy_range(context: &Context, session: &mut Session, chunk: ChunkId) ->
             Ok(rows) => {
                 hit("chunk.committed");
                 context.flow().backlog.finish_chunk(chunk, row_id, rows);
-                context.given_up.store(0, Ordering::Relaxed);
+                context.given_up().end();
                 context.lane_work.notify_waiters();
                 return Ok(ChunkEnd::Finished { rows, took: began.elapsed() });
             }
@@ -145,8 +144,11 @@ async fn copy_range(context: &Context, session: &mut Session, chunk: ChunkId) ->
         match answer(context, &error) {
             Answer::Again => {}
             Answer::ClearFirst => clear_first = true,
-            Answer::GiveUp => return give_up(context, session, chunk, (&range, tries)).await,
-            Answer::Fail => return Err(refine(error)),
+            Answer::GiveUp { index } => {
+                let refused = Refused { by: index, tries };
+                return give_up(context, session, (chunk, &range), refused).await;
+            }
+            Answer::Fail => return Err(refine(context, session, &range, error).await),
         }
         context.pause_for(retry_delay(tries)).await?;
     }
@@ -181,7 +183,7 @@ async fn try_range(
 enum Answer {
     Again,
     ClearFirst,
-    GiveUp,
+    GiveUp { index: Option<String> },
     Fail,
 }
 
@@ -195,7 +197,7 @@ fn answer(context: &Context, error: &Error) -> Answer {
                 (true, KeyOrder::Server) => Answer::ClearFirst,
                 // Nothing but this chunk writes into its range.
                 (true, KeyOrder::Ours) => Answer::Fail,
-                (false, _) => Answer::GiveUp,
+                (false, _) => Answer::GiveUp { index },
             }
         }
         _ => Answer::Fail,
@@ -203,11 +205,13 @@ fn answer(context: &Context, error: &Error) -> Answer {
 }
 
 /// Names what the user can do something about.
-fn refine(error: Error) -> Error {
+async fn refine(context: &Context, session: &mut Session, range: &Range, error: Error) -> Error {
     match &error {
         Error::Query { source, .. } => match source.class() {
             ErrorClass::DataDoesNotFit { column } => {
-                Error::Blocked { refusal: conflict::does_not_fit(column.as_deref()) }
+                let scope = Scope::Range(range.lower.as_ref(), range.upper.as_ref());
+                let refusal = misfit::refusal(context, session, scope, column.as_deref()).await;
+                Error::Blocked { refusal }
             }
             ErrorClass::DuplicateKey { .. } => {
                 Error::BrokenInvariant { what: "a chunk met a row in its own range" }
@@ -218,12 +222,18 @@ fn refine(error: Error) -> Error {
     }
 }
 
+/// A chunk that another unique index refused.
+struct Refused {
+    by: Option<String>,
+    tries: u32,
+}
+
 /// Another unique index is in the way: the claim is given up so that what it holds can clear the way.
 async fn give_up(
     context: &Context,
     session: &mut Session,
-    chunk: ChunkId,
-    (range, tries): (&Range, u32),
+    (chunk, range): (ChunkId, &Range),
+    refused: Refused,
 ) -> Result<ChunkEnd> {
     context.flow().backlog.give_up_chunk(chunk);
     context.lane_work.notify_waiters();
@@ -231,11 +241,11 @@ async fn give_up(
     if let Finding::Duplicate(refusal) = conflict::look(context, session, scope).await? {
         return Err(Error::Blocked { refusal });
     }
-    let given_up = context.given_up.fetch_add(1, Ordering::Relaxed) + 1;
-    if let Some(refusal) = conflict::unproven(context, given_up) {
+    let unproven = conflict::unproven(context, &mut context.given_up(), refused.by.as_deref());
+    if let Some(refusal) = unproven {
         return Err(Error::Blocked { refusal });
     }
-    context.lane_progress(retry_delay(tries) * 10).await;
+    context.lane_progress(retry_delay(refused.tries) * 10).await;
     Ok(ChunkEnd::GivenUp)
 }
 

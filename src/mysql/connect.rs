@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Once;
@@ -132,8 +133,9 @@ impl ConnectOptions {
             let expected = expected.clone();
             return Err(Error::WrongServer { expected, found: server.uuid });
         }
-        conn.query_drop(set_up(&known, role)).await.map_err(Error::from_statement)?;
-        Ok(Session::new(conn, &self.tag, server))
+        let name = session_name();
+        conn.query_drop(set_up(&known, role, &name)).await.map_err(Error::from_statement)?;
+        Ok(Session::new(conn, &self.tag, server, name))
     }
 
     fn driver_options(&self, credentials: &Credentials) -> OptsBuilder {
@@ -335,14 +337,22 @@ const OPTIONAL_SETTINGS: &[(&str, &str)] = &[
     ("show_gipk_in_create_table_and_information_schema", "1"),
 ];
 
-/// The statements that make a session ours, in one text.
-fn set_up(known: &BTreeMap<String, String>, role: Role) -> String {
+/// A name that no other session has, on whatever machine: 128 random bits.
+fn session_name() -> String {
+    let random = || RandomState::new().build_hasher().finish();
+    format!("ghostship {:016x}{:016x}", random(), random())
+}
+
+/// The statements that make a session ours, in one text. The lock of its name needs no privilege, is
+/// freed with the session, and tells everybody on the server who bears the name.
+fn set_up(known: &BTreeMap<String, String>, role: Role, name: &str) -> String {
     let optional = OPTIONAL_SETTINGS.iter().filter(|(name, _)| known.contains_key(*name));
     let settings = SETTINGS.iter().chain(optional);
     let settings = settings.map(|(name, value)| format!(", SESSION {name} = {value}"));
     format!(
         "SET SESSION TRANSACTION ISOLATION LEVEL {isolation}; \
-         SET NAMES utf8mb4 COLLATE utf8mb4_bin{settings}, SESSION wait_timeout = {idle}",
+         SET NAMES utf8mb4 COLLATE utf8mb4_bin{settings}, SESSION wait_timeout = {idle}; \
+         DO GET_LOCK('{name}', 0)",
         isolation = if role == Role::Verify { "REPEATABLE READ" } else { "READ COMMITTED" },
         settings = settings.collect::<String>(),
         idle = if role == Role::CutOver { 5 } else { WEEK },
@@ -359,14 +369,22 @@ mod tests {
 
     #[test]
     fn sets_only_what_the_server_knows() {
-        let sql = set_up(&variables(&[("max_statement_time", "0")]), Role::Copy);
+        let sql = set_up(&variables(&[("max_statement_time", "0")]), Role::Copy, "n");
         assert!(sql.contains("max_statement_time = 0") && !sql.contains("gipk"), "{sql}");
         assert!(
             sql.starts_with("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED; "),
             "{sql}"
         );
-        assert!(set_up(&BTreeMap::new(), Role::Verify).contains("REPEATABLE READ"));
-        assert!(set_up(&BTreeMap::new(), Role::CutOver).ends_with("wait_timeout = 5"));
+        assert!(set_up(&BTreeMap::new(), Role::Verify, "n").contains("REPEATABLE READ"));
+        let sql = set_up(&BTreeMap::new(), Role::CutOver, "n");
+        assert!(sql.ends_with("wait_timeout = 5; DO GET_LOCK('n', 0)"), "{sql}");
+    }
+
+    #[test]
+    fn names_of_sessions_differ_and_fit() {
+        let (one, two) = (session_name(), session_name());
+        assert_ne!(one, two);
+        assert!(one.len() < 64, "{one}");
     }
 
     #[test]

@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use tokio::time::{Instant, sleep};
+
 use crate::mysql::column::read_column;
 use crate::mysql::error::{Error, ErrorClass};
 use crate::mysql::session::{Row, Session};
@@ -11,6 +13,11 @@ use crate::schema::table::{Index, IndexPart, Table, TableName};
 use crate::sql::ident::quote_table;
 
 const LIMIT: Duration = Duration::from_secs(30);
+/// How long DDL of others on a table is waited for before it is read.
+const DDL_PATIENCE: Duration = Duration::from_secs(10);
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+/// The server skips a table whose definition is being changed.
+const DEFINITION_IS_CHANGING: Option<u16> = Some(1684);
 
 /// What stands behind a name.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,11 +79,26 @@ pub async fn database_exists(session: &mut Session, database: &str) -> Result<bo
 }
 
 /// The table as the dictionary describes it, or `None` when there is no ordinary table of that name
-/// (see [`table_kind`]). The parts come from several questions: under DDL by others they may differ.
+/// (see [`table_kind`]). The parts come from several questions: under DDL by others they may differ. A
+/// table that somebody changes or drops at this moment is read again, for some seconds.
 ///
 /// # Errors
 /// When the session fails.
 pub async fn read_table(session: &mut Session, name: &TableName) -> Result<Option<Table>, Error> {
+    let deadline = Instant::now() + DDL_PATIENCE;
+    loop {
+        match read_table_once(session, name).await {
+            Err(error) if is_moving(&error) && Instant::now() < deadline => sleep(LOOK_AGAIN).await,
+            result => return result,
+        }
+    }
+}
+
+fn is_moving(error: &Error) -> bool {
+    error.code() == DEFINITION_IS_CHANGING || error.class() == ErrorClass::Missing
+}
+
+async fn read_table_once(session: &mut Session, name: &TableName) -> Result<Option<Table>, Error> {
     let sql = format!(
         "SELECT TABLE_SCHEMA, TABLE_NAME, ENGINE, TABLE_ROWS, DATA_LENGTH + INDEX_LENGTH, \
          AUTO_INCREMENT FROM information_schema.TABLES WHERE {} AND TABLE_TYPE = 'BASE TABLE'",

@@ -86,19 +86,32 @@ pub async fn prepared_xa(session: &mut Session) -> Result<Vec<PreparedXa>, Error
         .collect())
 }
 
-/// Whether a backup holds the lock that makes DDL wait. `false` also where the server does not tell.
+/// The session that holds the lock of a backup, or waits for it in front of others: that of the instance,
+/// which makes DDL wait, or the global one, which makes every write wait. Its state names the lock. `None`
+/// also where the server does not tell.
 ///
 /// # Errors
 /// When the session fails, or the account may not read Performance Schema.
-pub async fn backup_lock_held(session: &mut Session) -> Result<bool, Error> {
+pub async fn backup_holder(session: &mut Session) -> Result<Option<Blocker>, Error> {
     if !has_performance_schema(session).await? {
-        return Ok(false);
+        return Ok(None);
     }
-    let sql = "SELECT COUNT(*) FROM performance_schema.metadata_locks \
-               WHERE OBJECT_TYPE = 'BACKUP LOCK' AND LOCK_STATUS = 'GRANTED' \
-               AND LOCK_TYPE = 'SHARED'";
-    Ok(session.query_one(sql, LIMIT).await?.u64(0) != Some(0))
+    let row = session.query_optional(BACKUP_HOLDER, LIMIT).await?;
+    row.as_ref().map(blocker).transpose()
 }
+
+const BACKUP_HOLDER: &str = "SELECT th.PROCESSLIST_ID, \
+     CONCAT(IFNULL(th.PROCESSLIST_USER, ''), '@', IFNULL(th.PROCESSLIST_HOST, '')), \
+     IFNULL(th.PROCESSLIST_TIME, 0), \
+     IF(ml.OBJECT_TYPE = 'GLOBAL', 'the global read lock', 'the lock of LOCK INSTANCE FOR BACKUP'), \
+     LEFT(IFNULL(st.DIGEST_TEXT, IFNULL(th.PROCESSLIST_COMMAND, '')), 120) \
+     FROM performance_schema.metadata_locks ml \
+     JOIN performance_schema.threads th ON th.THREAD_ID = ml.OWNER_THREAD_ID \
+     LEFT JOIN performance_schema.events_statements_current st \
+     ON st.THREAD_ID = th.THREAD_ID AND st.NESTING_EVENT_ID IS NULL \
+     WHERE ml.OBJECT_TYPE IN ('BACKUP LOCK', 'GLOBAL') AND ml.LOCK_TYPE = 'SHARED' \
+     AND th.PROCESSLIST_ID IS NOT NULL AND th.PROCESSLIST_ID <> CONNECTION_ID() \
+     ORDER BY ml.LOCK_STATUS, th.PROCESSLIST_TIME DESC LIMIT 1";
 
 /// Connection ids of sessions that this tool opened with the same account, this one left out. Where
 /// the server does not keep what clients tell about themselves: all of the account's sessions.
@@ -118,8 +131,54 @@ pub async fn own_sessions(session: &mut Session) -> Result<Vec<u64>, Error> {
     Ok(ids)
 }
 
-/// Ends those of the sessions that are our own. Numbers that by now belong to somebody else, for
-/// example after a restart of the server, are left alone.
+/// Numbers of our own sessions that hold a metadata lock on the table, this one left out; none where
+/// the server does not tell who holds one.
+///
+/// # Errors
+/// As [`blockers`].
+pub async fn own_holders(session: &mut Session, table: &TableName) -> Result<Vec<u64>, Error> {
+    if !has_performance_schema(session).await? {
+        return Ok(Vec::new());
+    }
+    let own = own_sessions(session).await?;
+    let holders = blockers(session, table).await?.into_iter();
+    let holders = holders.filter(|holder| holder.state == "GRANTED");
+    Ok(holders.map(|holder| holder.connection_id).filter(|id| own.contains(id)).collect())
+}
+
+/// Ends the sessions that bear these names ([`Session::name`]) and waits until none of them is left. Names
+/// that nobody bears any more, for example after a restart of the server, are passed over.
+///
+/// # Errors
+/// When the session fails, and `TimeOut` after `limit`.
+pub async fn end_named(
+    session: &mut Session,
+    names: &[String],
+    limit: Duration,
+) -> Result<(), Error> {
+    let bearers: Vec<String> =
+        names.iter().map(|name| format!("IS_USED_LOCK({})", literal(name))).collect();
+    let bearers = format!("SELECT {}", bearers.join(", "));
+    let deadline = Instant::now() + limit;
+    while !names.is_empty() {
+        let row = session.query_one(&bearers, LIMIT).await?;
+        let ids: Vec<u64> = (0..names.len()).filter_map(|column| row.u64(column)).collect();
+        if ids.is_empty() {
+            break;
+        }
+        if Instant::now() >= deadline {
+            return Err(Error::TimeOut { what: "the end of earlier sessions", limit });
+        }
+        for id in ids {
+            kill_connection(session, id).await?;
+        }
+        sleep(LOOK_AGAIN).await;
+    }
+    Ok(())
+}
+
+/// Ends those of the sessions that are our own. The numbers must be of this very run of the server:
+/// after a restart they belong to somebody else.
 ///
 /// # Errors
 /// When the session fails.

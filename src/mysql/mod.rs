@@ -10,6 +10,7 @@ pub mod locks;
 pub mod position;
 pub mod server;
 pub mod session;
+pub mod warnings;
 
 mod column;
 mod text;

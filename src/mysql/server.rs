@@ -231,13 +231,44 @@ pub async fn wait_for_executed(
     Ok(session.query_one(&sql, time + LIMIT).await?.u64(0) == Some(0))
 }
 
-/// The name of the oldest binlog file that is left.
+/// GTIDs of a server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GtidSets {
+    /// Of all transactions that it has.
+    pub executed: GtidSet,
+    /// Of those that its binlog no longer holds, or never held.
+    pub purged: GtidSet,
+}
+
+/// The executed and the purged GTIDs; `None` when the server works without MySQL's GTIDs.
+///
+/// # Errors
+/// When the session fails.
+pub async fn read_gtid_sets(session: &mut Session) -> Result<Option<GtidSets>, Error> {
+    if session.is_mariadb() {
+        return Ok(None);
+    }
+    let sql = "SELECT @@GLOBAL.gtid_mode, @@GLOBAL.gtid_executed, @@GLOBAL.gtid_purged";
+    let row = session.query_one(sql, LIMIT).await?;
+    if row.string(0).as_deref() != Some("ON") {
+        return Ok(None);
+    }
+    let executed = row.expect_string(1, "the executed GTIDs")?.parse()?;
+    let purged = row.expect_string(2, "the purged GTIDs")?.parse()?;
+    Ok(Some(GtidSets { executed, purged }))
+}
+
+/// The ends of the binlog files that are left, oldest first.
 ///
 /// # Errors
 /// When the session fails, the binlog is off, or REPLICATION CLIENT is missing.
-pub async fn read_oldest_binlog(session: &mut Session) -> Result<String, Error> {
-    let row = session.query_one("SHOW BINARY LOGS", LIMIT).await?;
-    row.expect_string(0, "the oldest binlog file")
+pub async fn read_binlogs(session: &mut Session) -> Result<Vec<Coordinates>, Error> {
+    let rows = session.query_rows("SHOW BINARY LOGS", LIMIT).await?;
+    let end = |row: &Row| {
+        let file = row.expect_string(0, "a binlog file's name")?;
+        Ok(Coordinates { file, offset: row.expect_u64(1, "a binlog file's size")? })
+    };
+    rows.iter().map(end).collect()
 }
 
 fn variables_query() -> String {

@@ -22,6 +22,7 @@ pub struct Session {
     conn: Conn,
     comment: String,
     server: String,
+    name: String,
     mariadb: bool,
     busy: bool,
 }
@@ -42,10 +43,17 @@ pub struct Row {
 }
 
 impl Session {
-    /// Wraps a connection that is set up; `tag` is put into a comment before every statement.
-    pub(super) fn new(conn: Conn, tag: &str, server: Identity) -> Self {
+    /// Wraps a connection that is set up and holds the lock of this name; `tag` is put into a comment
+    /// before every statement.
+    pub(super) fn new(conn: Conn, tag: &str, server: Identity, name: String) -> Self {
         let comment = comment(tag);
-        Self { conn, comment, server: server.uuid, mariadb: server.mariadb, busy: false }
+        Self { conn, comment, server: server.uuid, name, mariadb: server.mariadb, busy: false }
+    }
+
+    /// The name of the lock that the session holds as long as it lives. No other session ever bears it,
+    /// unlike the connection's number, which another session gets after a restart of the server.
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// The server's number for this connection.

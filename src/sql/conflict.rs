@@ -7,7 +7,7 @@ use crate::schema::key::{Key, KeyError, MigrationKey};
 use crate::schema::mapping::ColumnPair;
 use crate::schema::table::ColumnType;
 use crate::sql::ident::{quote, quote_table};
-use crate::sql::key::{in_list, range, select_expression};
+use crate::sql::key::{digest_expression, in_list, range, select_expression};
 use crate::sql::sync::Pair;
 
 /// A unique index of the shadow table other than the migration key, as far as its columns are copied.
@@ -39,7 +39,7 @@ pub enum Scope<'a> {
 }
 
 impl Scope<'_> {
-    fn condition(self, alias: &str, key: &MigrationKey) -> Result<String, KeyError> {
+    pub(super) fn condition(self, alias: &str, key: &MigrationKey) -> Result<String, KeyError> {
         match self {
             Self::Keys(keys) => in_list(alias, key, keys),
             Self::Range(lower, upper) => range(alias, key, lower, upper),
@@ -64,8 +64,8 @@ pub fn rows_in_the_way(
     ))
 }
 
-/// Pairs of source rows that claim one value in one snapshot: the row in scope, and the one that the
-/// shadow table already shows with that value. Returns the keys of the first rows.
+/// Values that two source rows claim in one snapshot: a row in scope, and the one that the shadow
+/// table already shows with that value. Returns for each value the digest of a row in scope.
 pub fn duplicates_across(
     pair: &Pair,
     unique: &OtherUnique,
@@ -80,9 +80,9 @@ pub fn duplicates_across(
             .join(" AND ")
     };
     Ok(format!(
-        "SELECT {} FROM {} s1 JOIN {} t1 ON {} JOIN {} s2 ON {} WHERE {} AND {} AND NOT ({}) \
-         LIMIT {limit}",
-        keys_of(&pair.source_key, "s1"),
+        "SELECT MIN({}) FROM {} s1 JOIN {} t1 ON {} JOIN {} s2 ON {} WHERE {} AND {} AND NOT ({}) \
+         GROUP BY {} LIMIT {limit}",
+        digest_expression(&pair.source_key, "s1"),
         quote_table(&pair.source),
         quote_table(&pair.shadow),
         equal(unique, |c| as_shadow("s1", c), |c| in_shadow("t1", c)),
@@ -91,25 +91,47 @@ pub fn duplicates_across(
         scope.condition("s1", &pair.source_key)?,
         equal(unique, |c| as_shadow("s1", c), |c| as_shadow("s2", c)),
         same_row("s1", &pair.source_key, "s2", &pair.source_key),
+        values_of(unique, "s1").join(", "),
     ))
 }
 
-/// Whether two source rows in scope claim one value: returns one row per such value.
+/// Values that two source rows in scope claim. Returns for each the digest of one of the rows.
 pub fn duplicates_within(
     pair: &Pair,
     unique: &OtherUnique,
     scope: Scope<'_>,
     limit: usize,
 ) -> Result<String, KeyError> {
-    let values: Vec<String> = unique.columns.iter().map(|c| as_shadow("s1", c)).collect();
-    let present: Vec<String> = values.iter().map(|value| format!("{value} IS NOT NULL")).collect();
+    let values = values_of(unique, "s1");
     Ok(format!(
-        "SELECT COUNT(*) FROM {} s1 WHERE {} AND {} GROUP BY {} HAVING COUNT(*) > 1 LIMIT {limit}",
+        "SELECT MIN({}) FROM {} s1 WHERE {} AND {} GROUP BY {} HAVING COUNT(*) > 1 LIMIT {limit}",
+        digest_expression(&pair.source_key, "s1"),
         quote_table(&pair.source),
         scope.condition("s1", &pair.source_key)?,
-        present.join(" AND "),
+        all_present(&values),
         values.join(", "),
     ))
+}
+
+/// The query by which people find all values that more than one source row claims.
+pub fn list_duplicates(pair: &Pair, unique: &OtherUnique) -> String {
+    let values = values_of(unique, "");
+    format!(
+        "SELECT {values}, COUNT(*) FROM {} WHERE {} GROUP BY {values} HAVING COUNT(*) > 1",
+        quote_table(&pair.source),
+        all_present(&values),
+        values = values.join(", "),
+    )
+}
+
+fn values_of(unique: &OtherUnique, alias: &str) -> Vec<String> {
+    unique.columns.iter().map(|column| as_shadow(alias, column)).collect()
+}
+
+/// NULL is no duplicate of NULL.
+fn all_present(values: &[String]) -> String {
+    let present: Vec<String> = values.iter().map(|value| format!("{value} IS NOT NULL")).collect();
+    present.join(" AND ")
 }
 
 fn keys_of(key: &MigrationKey, alias: &str) -> String {
@@ -119,7 +141,7 @@ fn keys_of(key: &MigrationKey, alias: &str) -> String {
 }
 
 fn column(alias: &str, name: &str) -> String {
-    format!("{alias}.{}", quote(name))
+    if alias.is_empty() { quote(name) } else { format!("{alias}.{}", quote(name)) }
 }
 
 fn equal(

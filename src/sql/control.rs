@@ -5,7 +5,7 @@
 //! | --- | --- | --- |
 //! | `fence` | epoch | the one worker that may write; share-locked by every write transaction |
 //! | `state` | 0 | what the migration is and in which phase |
-//! | `session` | connection id | a session of the current epoch, to be killed by a successor |
+//! | `session` | connection id | a session of the current epoch with its name, by which a successor ends it |
 //! | `range` | running number | a finished range, written in the transaction of its rows |
 //! | `position` | lane | the durable position as that lane last wrote it |
 //! | `heartbeat`, `marker`, `barrier` | varies | small writes that are awaited in the stream or at commit |
@@ -64,14 +64,26 @@ pub fn create(control: &TableName) -> String {
     )
 }
 
-/// Inserts a row or replaces its payload.
-pub fn put(control: &TableName, kind: Kind, id: u64, epoch: u64, payload: &str) -> String {
+/// Inserts a row; an error (1062) when it is there already.
+pub fn insert(control: &TableName, kind: Kind, id: u64, epoch: u64, payload: &str) -> String {
     format!(
-        "INSERT INTO {} (kind, id, epoch, payload) VALUES ('{}', {id}, {epoch}, {}) \
-         ON DUPLICATE KEY UPDATE epoch = VALUES(epoch), payload = VALUES(payload)",
+        "INSERT INTO {} (kind, id, epoch, payload) VALUES ('{}', {id}, {epoch}, {})",
         quote_table(control),
         kind.as_str(),
         text_literal(payload)
+    )
+}
+
+/// Locks the table against everybody else.
+pub fn lock(control: &TableName) -> String {
+    format!("LOCK TABLES {} WRITE", quote_table(control))
+}
+
+/// Inserts a row or replaces its payload.
+pub fn put(control: &TableName, kind: Kind, id: u64, epoch: u64, payload: &str) -> String {
+    format!(
+        "{} ON DUPLICATE KEY UPDATE epoch = VALUES(epoch), payload = VALUES(payload)",
+        insert(control, kind, id, epoch, payload)
     )
 }
 
@@ -102,9 +114,13 @@ pub fn delete(control: &TableName, kind: Kind, id: u64) -> String {
     format!("DELETE FROM {} WHERE kind = '{}' AND id = {id}", quote_table(control), kind.as_str())
 }
 
-/// Removes all rows of a kind.
-pub fn delete_kind(control: &TableName, kind: Kind) -> String {
-    format!("DELETE FROM {} WHERE kind = '{}'", quote_table(control), kind.as_str())
+/// Removes the rows of a kind that epochs before this one wrote.
+pub fn delete_older(control: &TableName, kind: Kind, epoch: u64) -> String {
+    format!(
+        "DELETE FROM {} WHERE kind = '{}' AND epoch < {epoch}",
+        quote_table(control),
+        kind.as_str()
+    )
 }
 
 /// A character literal that holds any text whatever the SQL mode.

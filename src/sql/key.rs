@@ -21,6 +21,14 @@ pub fn select_expression(column: &KeyColumn, qualifier: &str) -> String {
     }
 }
 
+/// The digest by which messages name a row without showing its key. Everybody who may read the table
+/// can compute it: TIMESTAMP needs the session's time zone to be UTC, nothing else matters.
+pub fn digest_expression(key: &MigrationKey, qualifier: &str) -> String {
+    let bytes = |column| format!("CAST({} AS BINARY)", qualified(column, qualifier));
+    let parts: Vec<String> = key.columns.iter().map(bytes).collect();
+    format!("LEFT(SHA2(CONCAT_WS(',', {}), 256), 12)", parts.join(", "))
+}
+
 /// A value as a literal that compares with the column exactly and lets its index be used.
 pub fn literal(column: &KeyColumn, part: &KeyPart) -> String {
     match (part, &column.kind) {
@@ -234,6 +242,15 @@ mod tests {
         assert_eq!(
             range("", &key, Some(&at(3)), None).unwrap(),
             "(FALSE OR (`e` = 3 AND `b` > 9))"
+        );
+    }
+
+    #[test]
+    fn digests_take_the_bytes_of_every_column() {
+        let (key, ..) = int_pair();
+        assert_eq!(
+            digest_expression(&key, "s"),
+            "LEFT(SHA2(CONCAT_WS(',', CAST(`s`.`a` AS BINARY), CAST(`s`.`b` AS BINARY)), 256), 12)"
         );
     }
 

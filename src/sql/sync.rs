@@ -5,8 +5,14 @@
 use crate::schema::key::{Key, KeyError, MigrationKey};
 use crate::schema::mapping::Mapping;
 use crate::schema::table::TableName;
+use crate::sql::conflict::Scope;
 use crate::sql::ident::{quote, quote_table};
-use crate::sql::key::{in_list, range, select_expression};
+use crate::sql::key::{digest_expression, in_list, range, select_expression};
+
+/// Marks the state of the shadow table to which a look returns after each step.
+pub const SAVEPOINT: &str = "SAVEPOINT ghostship_look";
+/// Returns to it.
+pub const UNDO: &str = "ROLLBACK TO SAVEPOINT ghostship_look";
 
 /// The two tables with what connects them.
 #[derive(Clone, Debug)]
@@ -30,14 +36,12 @@ pub fn boundary(
     upper: Option<&Key>,
     offset: u64,
 ) -> Result<String, KeyError> {
-    let order: Vec<String> =
-        pair.source_key.columns.iter().map(|column| quote(&column.name)).collect();
     Ok(format!(
         "SELECT {} FROM {} WHERE {} ORDER BY {} LIMIT 1 OFFSET {offset}",
         key_expressions(&pair.source_key),
         indexed(pair),
         range("", &pair.source_key, lower, upper)?,
-        order.join(", "),
+        key_order(pair),
     ))
 }
 
@@ -48,6 +52,59 @@ pub fn copy_range(
     upper: Option<&Key>,
 ) -> Result<String, KeyError> {
     Ok(format!("{} WHERE {}", insert(pair), range("", &pair.source_key, lower, upper)?))
+}
+
+/// The same for a look that is rolled back: what does not fit is a warning, not an error.
+pub fn copy_range_leniently(
+    pair: &Pair,
+    lower: Option<&Key>,
+    upper: Option<&Key>,
+) -> Result<String, KeyError> {
+    Ok(leniently(&copy_range(pair, lower, upper)?))
+}
+
+/// The keys of a range in their order, at most `limit`.
+pub fn select_range(
+    pair: &Pair,
+    lower: Option<&Key>,
+    upper: Option<&Key>,
+    limit: usize,
+) -> Result<String, KeyError> {
+    Ok(format!(
+        "SELECT {} FROM {} WHERE {} ORDER BY {} LIMIT {limit}",
+        key_expressions(&pair.source_key),
+        indexed(pair),
+        range("", &pair.source_key, lower, upper)?,
+        key_order(pair),
+    ))
+}
+
+/// How many source rows in scope have NULL for a column of the shadow table; `None` when the column has
+/// no source.
+pub fn count_nulls(
+    pair: &Pair,
+    scope: Scope<'_>,
+    column: &str,
+) -> Result<Option<String>, KeyError> {
+    let columns = pair.mapping.pairs.iter().find(|columns| columns.shadow.name == column);
+    let Some(columns) = columns else { return Ok(None) };
+    Ok(Some(format!(
+        "SELECT COUNT(*) FROM {} WHERE {} AND {} IS NULL",
+        indexed(pair),
+        scope.condition("", &pair.source_key)?,
+        quote(&columns.source.name),
+    )))
+}
+
+/// The digests of those of the keys that the source table still has.
+pub fn select_digests(pair: &Pair, keys: &[Key]) -> Result<String, KeyError> {
+    Ok(format!(
+        "SELECT {} FROM {} WHERE {} ORDER BY {}",
+        digest_expression(&pair.source_key, ""),
+        indexed(pair),
+        in_list("", &pair.source_key, keys)?,
+        key_order(pair),
+    ))
 }
 
 /// Empties a range of the shadow table.
@@ -87,6 +144,11 @@ pub fn insert_keys(pair: &Pair, keys: &[Key]) -> Result<String, KeyError> {
     Ok(format!("{} WHERE {}", insert(pair), in_list("", &pair.source_key, keys)?))
 }
 
+/// The same for a look that is rolled back: what does not fit is a warning, not an error.
+pub fn insert_keys_leniently(pair: &Pair, keys: &[Key]) -> Result<String, KeyError> {
+    Ok(leniently(&insert_keys(pair, keys)?))
+}
+
 /// Inserts or updates the rows that the source table has for these keys. Only for a shadow table
 /// whose one unique index is the migration key: with a second one it would update another row.
 /// The key columns are set as well: another spelling may be the same key to the server.
@@ -99,6 +161,17 @@ pub fn upsert_keys(pair: &Pair, keys: &[Key]) -> Result<String, KeyError> {
         .map(|name| format!("{name} = VALUES({name})"))
         .collect();
     Ok(format!("{} ON DUPLICATE KEY UPDATE {}", insert_keys(pair, keys)?, update.join(", ")))
+}
+
+/// An INSERT that stores the nearest value that fits.
+fn leniently(insert: &str) -> String {
+    insert.replacen("INSERT", "INSERT IGNORE", 1)
+}
+
+fn key_order(pair: &Pair) -> String {
+    let names: Vec<String> =
+        pair.source_key.columns.iter().map(|column| quote(&column.name)).collect();
+    names.join(", ")
 }
 
 fn insert(pair: &Pair) -> String {

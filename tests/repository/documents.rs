@@ -4,13 +4,14 @@ use std::process::Command;
 
 use ghostship::engine::reason::Reason;
 
-use super::source::{files, read};
+use super::source::{files, read, sources};
 use super::{Rule, Violations};
 
 /// The rules of this file.
 pub const RULES: &[Rule] = &[
     ("generated_files_are_current", generated_files_are_current),
-    ("the_docs_list_every_reason", the_docs_list_every_reason),
+    ("the_docs_list_the_reasons", the_docs_list_the_reasons),
+    ("every_reason_can_be_raised", every_reason_can_be_raised),
     ("the_docs_list_every_exit_code", the_docs_list_every_exit_code),
     ("links_between_documents_lead_somewhere", links_between_documents_lead_somewhere),
 ];
@@ -39,11 +40,39 @@ fn generated_files_are_current() -> Violations {
     }
 }
 
-fn the_docs_list_every_reason() -> Violations {
+/// Exactly the tokens, each once, in the first column of a table.
+fn the_docs_list_the_reasons() -> Violations {
     let document = read("docs/reasons.md");
-    let missing =
-        Reason::ALL.iter().filter(|one| !document.contains(&format!("`{}`", one.as_str())));
-    missing.map(|one| format!("docs/reasons.md: does not list {}", one.as_str())).collect()
+    let listed: Vec<_> = document
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split_once("` |"))
+        .map(|(token, _)| token)
+        .collect();
+    let times = |token: &str| listed.iter().filter(|one| **one == token).count();
+    let known = Reason::ALL.iter().map(|reason| reason.as_str());
+    let missing = known
+        .filter(|token| times(token) != 1)
+        .map(|token| format!("docs/reasons.md: lists {token} {} times", times(token)));
+    let unknown = listed
+        .iter()
+        .filter(|token| !Reason::ALL.iter().any(|reason| reason.as_str() == **token))
+        .map(|token| format!("docs/reasons.md: there is no reason {token}"));
+    missing.chain(unknown).collect()
+}
+
+/// Some module other than the one that defines them names each, as a variant or by its token.
+fn every_reason_can_be_raised() -> Violations {
+    let mut others = sources();
+    others.retain(|source| source.path != "src/engine/reason.rs");
+    let raised = |token: &str| {
+        let variant = format!("Reason::{token}");
+        others
+            .iter()
+            .any(|source| source.names(&variant) || source.strings.iter().any(|text| text == token))
+    };
+    let tokens = Reason::ALL.iter().map(|reason| reason.as_str());
+    let unused = tokens.filter(|token| !raised(token));
+    unused.map(|token| format!("src/: nothing raises {token}")).collect()
 }
 
 fn the_docs_list_every_exit_code() -> Violations {

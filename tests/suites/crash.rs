@@ -36,22 +36,27 @@ enum Way {
     SlowVerify,
     /// A second run that takes over from one that was killed in its copy.
     Resume,
+    /// A second run after one that was killed when its control table was still empty.
+    Empty,
 }
 
 /// Point, way, and the hits at which it kills: 0 is the first.
 const POINTS: &[(&str, Way, &[u64])] = &[
     ("prepare.control.before", Way::Copy, &[0]),
     ("prepare.control.after", Way::Copy, &[0]),
-    ("fence.bump.before", Way::Copy, &[0]),
-    ("fence.bump.after", Way::Copy, &[0]),
+    ("fence.found.before", Way::Copy, &[0]),
+    ("fence.found.after", Way::Copy, &[0]),
     ("fence.bump.before", Way::Resume, &[0]),
     ("fence.bump.after", Way::Resume, &[0]),
-    ("fence.session_forgotten", Way::Resume, &[0, 2]),
+    ("beginning.drop", Way::Empty, &[0]),
+    ("beginning.dropped", Way::Empty, &[0]),
+    ("fence.found.before", Way::Empty, &[0]),
+    ("fence.sessions_forgotten", Way::Resume, &[0]),
     ("session.before", Way::Copy, &[0, 2]),
     ("session.after", Way::Copy, &[0, 3]),
     ("session.after", Way::Resume, &[1]),
-    ("state.Prepare.before", Way::Copy, &[0]),
-    ("state.Prepare.after", Way::Copy, &[0]),
+    ("state.Prepare.before", Way::Instant, &[0]),
+    ("state.Prepare.after", Way::Instant, &[0]),
     ("prepare.shadow.before", Way::Copy, &[0]),
     ("prepare.shadow.after", Way::Copy, &[0]),
     ("prepare.altered", Way::Copy, &[0]),
@@ -106,18 +111,25 @@ const POINTS: &[(&str, Way, &[u64])] = &[
     ("cutover.recorded", Way::Copy, &[0]),
     ("cutover.unlocked", Way::Copy, &[0]),
     ("cleanup.begin", Way::Copy, &[0]),
+    ("ledger.created", Way::Copy, &[0]),
+    ("ledger.written", Way::Copy, &[0]),
     ("cleanup.ledger", Way::Copy, &[0]),
     ("cleanup.old", Way::Copy, &[0]),
     ("cleanup.control", Way::Copy, &[0]),
     ("cleanup.ledger", Way::DropOld, &[0]),
+    ("old.drop", Way::DropOld, &[0]),
     ("old.dropped", Way::DropOld, &[0]),
     ("cleanup.old", Way::DropOld, &[0]),
+    ("instant.emptied", Way::Instant, &[0, 1]),
     ("instant.send", Way::Instant, &[0]),
     ("instant.done", Way::Instant, &[0]),
     ("instant.recorded", Way::Instant, &[0]),
+    ("helpers.drop", Way::Instant, &[0]),
     ("helpers.dropped", Way::Instant, &[0, 1]),
     ("abort.begin", Way::Abort, &[0]),
     ("abort.shadow", Way::Abort, &[0]),
+    ("ledger.created", Way::Abort, &[0]),
+    ("ledger.written", Way::Abort, &[0]),
     ("abort.ledger", Way::Abort, &[0]),
     ("abort.control", Way::Abort, &[0]),
 ];
@@ -165,8 +177,12 @@ async fn kill(name: &'static str, way: Way, skip: u64) -> Result<()> {
             scene.completes().await?;
             scene.expect_completed().await
         }
-        Way::Resume => {
-            scene.killed_at("chunk.committed=kill@1").await?;
+        Way::Resume | Way::Empty => {
+            let first = match way {
+                Way::Empty => "prepare.control.after=kill",
+                _ => "chunk.committed=kill@1",
+            };
+            scene.killed_at(first).await?;
             scene.killed_at(&point).await?;
             scene.completes().await?;
             scene.expect_completed().await
@@ -183,7 +199,7 @@ async fn kill(name: &'static str, way: Way, skip: u64) -> Result<()> {
 /// Before the RENAME is sent the table is the first one, once it was answered it is the new one.
 async fn expect_side(scene: &Scene, name: &str) -> Result<()> {
     let after = ["cutover.renamed", "cutover.recorded", "cutover.unlocked"].contains(&name)
-        || name.starts_with("cleanup.");
+        || ["cleanup.", "ledger."].iter().any(|start| name.starts_with(start));
     let swapped = scene.is_swapped().await?;
     ensure!(swapped == after, "killed at {name} the table is swapped: {swapped}");
     Ok(())

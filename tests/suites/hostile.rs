@@ -27,8 +27,10 @@ const CLIENTS: usize = 4;
 const ROWS_PER_SECOND: u64 = 3_000;
 /// Commits without which a run is void: during the copy, and in the second of the cut-over.
 const LEAST: (usize, usize) = (100, 5);
-const READY: Duration = Duration::from_secs(60);
-const SWAPPED: Duration = Duration::from_secs(60);
+const READY: Duration = Duration::from_secs(180);
+const SWAPPED: Duration = Duration::from_secs(180);
+/// How long all of one run may take, on a busy machine.
+const LIMIT: Duration = Duration::from_secs(480);
 
 /// One test per workload, server and run.
 pub(crate) fn trials() -> Vec<Trial> {
@@ -41,7 +43,7 @@ pub(crate) fn trials() -> Vec<Trial> {
                 let label = format!("hostile_{name}");
                 let seed = seed().wrapping_add(number);
                 let body = move || async move { run(workload, flavour, (&label, seed)).await };
-                trials.push(super::trial(format!("hostile::{name}"), body));
+                trials.push(super::trial_within(LIMIT, format!("hostile::{name}"), body));
             }
         }
     }

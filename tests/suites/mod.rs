@@ -12,6 +12,7 @@ mod hostile;
 mod named_losses;
 mod obstacles;
 mod points;
+mod refusals;
 mod resume;
 mod secrets;
 mod server_crash;
@@ -45,6 +46,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     trials.extend(cut_over::trials());
     trials.extend(obstacles::trials());
     trials.extend(wishes::trials());
+    trials.extend(refusals::trials());
     trials.extend(hostile::trials());
     trials.extend(named_losses::trials());
     trials.extend(gate::trials());

@@ -9,7 +9,8 @@ use crate::support::server::Server;
 use crate::support::settings::runs;
 
 /// One point of each stage, and around the swap one of each step.
-const POINTS: [(&str, u64); 9] = [
+const POINTS: [(&str, u64); 10] = [
+    ("prepare.control.after", 0),
     ("prepare.shadow.after", 0),
     ("chunk.inserted", 1),
     ("apply.positioned", 1),

@@ -29,7 +29,12 @@ enum Wakes {
 }
 
 /// Where the first worker is frozen, at which hit, and when it wakes.
-const POINTS: [(&str, u64, Wakes); 16] = [
+const POINTS: [(&str, u64, Wakes); 21] = [
+    ("prepare.control.before", 0, Wakes::Beside),
+    ("prepare.control.before", 0, Wakes::After),
+    ("fence.found.before", 0, Wakes::Beside),
+    ("fence.found.before", 0, Wakes::After),
+    ("fence.found.after", 0, Wakes::Beside),
     ("prepare.control.after", 0, Wakes::Beside),
     ("prepare.shadow.after", 0, Wakes::Beside),
     ("prepare.positioned", 0, Wakes::After),
@@ -48,6 +53,15 @@ const POINTS: [(&str, u64, Wakes); 16] = [
     ("cleanup.old", 0, Wakes::After),
 ];
 
+/// Where the worker was killed whose beginning two others find, if there was one, and the point from which
+/// both go on at the same moment.
+const MEETINGS: [(Option<&str>, &str); 4] = [
+    (None, "prepare.control.before"),
+    (Some("prepare.control.after"), "prepare.control.before"),
+    (Some("prepare.shadow.after"), "fence.bump.before"),
+    (Some("chunk.committed"), "fence.bump.before"),
+];
+
 /// The latest moment of a freeze after the copy began.
 const LATEST_MILLIS: i64 = 2000;
 
@@ -64,7 +78,91 @@ pub(crate) fn trials() -> Vec<Trial> {
         let name = format!("take_over::Random::{number}");
         trials.push(super::trial(name.clone(), move || at_random(name, number)));
     }
+    for number in 0..runs(4) {
+        let name = format!("take_over::Together::{number}");
+        trials.push(super::trial(name.clone(), move || together(name, number)));
+    }
+    trials.push(super::trial("take_over::Aborted".to_owned(), aborted));
+    trials.push(super::trial("take_over::Forgetting".to_owned(), forgetting));
     trials
+}
+
+/// Two workers are started at once, and in every other round meet at a point: one of them makes the
+/// migration, the other one ends.
+async fn together(name: String, number: u64) -> Result<()> {
+    let shape = Shape { unique: number % 2 == 1, ..Shape::default() };
+    let scene = Scene::shared(&name, Flavour::Gtid, shape).await?;
+    let (left, meeting) = MEETINGS[usize::try_from(number % 4)?];
+    if let Some(point) = left {
+        scene.killed_at(&format!("{point}=kill")).await?;
+    }
+    let point = (number / 4).is_multiple_of(2).then(|| format!("{meeting}=stop"));
+    let (one, two) = (scene.run(point.as_deref())?, scene.run(point.as_deref())?);
+    if point.is_some() {
+        for run in [&one, &two] {
+            run.wait_until_stopped(RUN).await?;
+        }
+        for run in [&one, &two] {
+            run.signal("CONT")?;
+        }
+    }
+    let (one, two) = tokio::join!(one.wait(RUN), two.wait(RUN));
+    let ended = [one?, two?];
+    let completed = |ended: &&Ended| last_line(ended)["outcome"] == "Completed";
+    ensure!(
+        ended.iter().filter(completed).count() == 1,
+        "not one of the two completed:\n{}\n{}",
+        ended[0].words(),
+        ended[1].words()
+    );
+    for other in ended.iter().filter(|ended| !completed(ended)) {
+        expect_superseded(other, Wakes::After)?;
+    }
+    scene.expect_completed().await
+}
+
+/// The migration is aborted and begun anew while the first worker is frozen before it uses a new session:
+/// the epoch that it holds is never given again, so that it writes nothing into the new tables.
+async fn aborted() -> Result<()> {
+    let mut scene = Scene::shared("take_over::Aborted", Flavour::Gtid, Shape::default()).await?;
+    let first = scene.run(Some("session.before=stop@2"))?;
+    first.wait_until_stopped(RUN).await?;
+    let held = epoch(&scene).await?;
+    scene.manifest.set(&[("/abort", json!(true))])?;
+    expect_code(&scene.run(None)?.wait(RUN).await?, 5)?;
+    scene.manifest.set(&[("/abort", json!(false)), ("/postponeCutOver", json!(true))])?;
+    let mut second = scene.run(None)?;
+    second.wait_for("AwaitCutOver", RUN).await?;
+    let now = epoch(&scene).await?;
+    ensure!(now > held, "the epoch {held} is followed by {now}");
+    first.signal("CONT")?;
+    let first = first.wait(RUN).await.context("the first worker, woken")?;
+    expect_superseded(&first, Wakes::Beside)?;
+    scene.manifest.set(&[("/postponeCutOver", json!(false))])?;
+    expect_code(&second.wait(RUN).await?, 0)?;
+    let ledger = scene.ledger().await?;
+    ensure!(ledger == ["Aborted", "Completed"], "the ledger has {ledger:?}");
+    scene.end().await
+}
+
+async fn epoch(scene: &Scene) -> Result<u64> {
+    let mut client = scene.database.connect().await?;
+    let epochs = client.texts("SELECT epoch FROM t_ghc WHERE kind = 'fence'").await?;
+    client.close().await?;
+    epochs.first().context("there is no fence")?.parse().context("no number")
+}
+
+/// A worker is frozen while it drops what a killed one began: the server takes the lock from it.
+async fn forgetting() -> Result<()> {
+    let scene = Scene::shared("take_over::Forgetting", Flavour::Gtid, Shape::default()).await?;
+    scene.killed_at("prepare.control.after=kill").await?;
+    let first = scene.run(Some("beginning.drop=stop"))?;
+    first.wait_until_stopped(RUN).await?;
+    scene.completes().await?;
+    first.signal("CONT")?;
+    let first = first.wait(RUN).await.context("the first worker, woken")?;
+    expect_superseded(&first, Wakes::After)?;
+    scene.expect_completed().await
 }
 
 /// The first worker is frozen from outside, wherever it happens to be.

@@ -86,6 +86,12 @@ impl Manifest {
         self.store()
     }
 
+    /// Lets it use another account.
+    pub(crate) fn set_account(&mut self, account: &str, password: &str) -> Result<()> {
+        self.secret["stringData"]["username"] = json!(account);
+        self.set_password(password)
+    }
+
     fn store(&self) -> Result<()> {
         let documents = [&self.target, &self.secret, &self.migration];
         let text: Vec<String> = documents.iter().map(|one| format!("{one:#}")).collect();

@@ -11,7 +11,7 @@ use crate::schema::key::Key;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Lane {
     pub(super) queue: BTreeMap<Key, Seq>,
-    pub(super) running: Vec<(Key, Seq)>,
+    pub(super) running: BTreeMap<Key, Seq>,
     /// The last key taken: batches go round the queue, so that no key waits for ever.
     cursor: Option<Key>,
 }
@@ -29,7 +29,7 @@ impl Lane {
         self.cursor = keys.last().cloned();
         for key in &keys {
             if let Some(seq) = self.queue.remove(key) {
-                self.running.push((key.clone(), seq));
+                self.running.insert(key.clone(), seq);
             }
         }
         keys
@@ -44,6 +44,6 @@ impl Lane {
     }
 
     pub(super) fn contains(&self, key: &Key) -> bool {
-        self.queue.contains_key(key) || self.running.iter().any(|(running, _)| running == key)
+        self.queue.contains_key(key) || self.running.contains_key(key)
     }
 }

@@ -12,7 +12,7 @@ pub mod lane;
 mod model;
 pub mod pending;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use self::claims::{ChunkId, Claims, Location};
 use self::lane::Lane;
@@ -253,17 +253,18 @@ impl<M: Mark> Backlog<M> {
         self.lanes.get(lane).map_or_else(Vec::new, |lane| lane.first(limit))
     }
 
-    /// Adds the keys of rows that were in the way to the running batch of the only lane.
+    /// Adds the keys of rows that were in the way to the running batch of the only lane. Each key counts
+    /// once, for the oldest transaction that asked for it.
     pub fn extend_batch(&mut self, lane: usize, keys: &[Key]) {
         let Some(lane) = self.lanes.get_mut(lane) else { return };
-        let oldest = lane.running.iter().map(|(_, seq)| *seq).min();
+        let oldest = lane.running.values().min().copied();
         for key in keys {
             let queued = lane.queue.remove(key);
             let seq = queued.or(oldest).unwrap_or_else(|| self.pending.newest());
-            if queued.is_none() {
-                self.pending.add(seq);
+            insert_lowest(&mut lane.running, key.clone(), seq, &mut self.pending);
+            if let Some(queued) = queued {
+                self.pending.done(queued);
             }
-            lane.running.push((key.clone(), seq));
         }
     }
 
@@ -287,7 +288,9 @@ impl<M: Mark> Backlog<M> {
         }
     }
 
-    /// Queues a key that verification found different, as if an event had just changed it.
+    /// Queues a key that verification found different. No event stands for it: it counts for the newest
+    /// transaction, which a restart may read again without finding the key there. So the caller must
+    /// not record as verified what has to be repaired before the lane has written it.
     pub fn repair(&mut self, key: Key) {
         let seq = self.pending.newest();
         self.queue(key, seq);
@@ -306,7 +309,7 @@ impl<M: Mark> Backlog<M> {
         }
         let mut freed: HashMap<Seq, u64> = HashMap::new();
         if let Some(lane) = self.lanes.get(lane) {
-            for (_, seq) in &lane.running {
+            for seq in lane.running.values() {
                 *freed.entry(*seq).or_default() += 1;
             }
         }
@@ -373,14 +376,16 @@ impl<M: Mark> Backlog<M> {
             || self.lanes.get(self.lane_of(key)).is_some_and(|lane| lane.contains(key))
     }
 
-    /// Starts to note which of these keys events touch.
+    /// Starts to note which of these keys events touch. There is one verifier: what was watched before,
+    /// by a comparison that was broken off, is watched no longer.
     pub fn watch(&mut self, keys: &[Key]) {
-        self.watched.extend(keys.iter().map(|key| (key.clone(), false)));
+        self.watched = keys.iter().map(|key| (key.clone(), false)).collect();
     }
 
-    /// Ends watching; returns those of the keys that events touched meanwhile.
-    pub fn unwatch(&mut self, keys: &[Key]) -> Vec<Key> {
-        keys.iter().filter(|key| self.watched.remove(*key) == Some(true)).cloned().collect()
+    /// Ends watching; returns those of the watched keys that no event touched meanwhile.
+    pub fn unwatch(&mut self) -> BTreeSet<Key> {
+        let watched = std::mem::take(&mut self.watched).into_iter();
+        watched.filter_map(|(key, touched)| (!touched).then_some(key)).collect()
     }
 }
 
@@ -401,5 +406,57 @@ fn insert_lowest<M: Mark>(
             pending.add(seq);
             keys.insert(key, seq);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(byte: u8) -> Key {
+        Key::from_bytes(&[byte])
+    }
+
+    /// A backlog of a table that is copied, with one lane.
+    fn copied() -> Backlog<u8> {
+        let mut backlog = Backlog::new(KeyOrder::Ours, 1, Claims::new());
+        let chunk = backlog.claim(None).expect("an open range");
+        backlog.finish_chunk(chunk, 1, 0);
+        backlog
+    }
+
+    fn transaction(backlog: &mut Backlog<u8>, keys: &[u8], mark: u8) {
+        let seq = backlog.begin();
+        for byte in keys {
+            backlog.receive(key(*byte), seq);
+        }
+        backlog.end(seq, mark);
+    }
+
+    #[test]
+    fn key_that_runs_already_counts_once_when_it_is_in_the_way() {
+        let mut backlog = copied();
+        transaction(&mut backlog, &[1], 1);
+        assert_eq!(backlog.take_batch(0, 9), [key(1)]);
+        transaction(&mut backlog, &[1, 2], 2);
+        backlog.extend_batch(0, &[key(1), key(2), key(3)]);
+        assert_eq!(backlog.queued(), 3);
+        assert!(backlog.is_pending(&key(3)));
+        assert_eq!(backlog.advance_with(0), [1, 2]);
+        assert!(backlog.advance().is_empty());
+        backlog.commit_batch(0);
+        assert_eq!((backlog.queued(), backlog.advance()), (0, vec![2]));
+    }
+
+    #[test]
+    fn watch_forgets_one_that_was_broken_off() {
+        let mut backlog = copied();
+        backlog.watch(&[key(1), key(2)]);
+        transaction(&mut backlog, &[1], 1);
+        backlog.watch(&[key(2), key(3)]);
+        transaction(&mut backlog, &[1, 3], 2);
+        assert_eq!(backlog.unwatch(), [key(2)].into());
+        transaction(&mut backlog, &[2], 3);
+        assert!(backlog.unwatch().is_empty());
     }
 }

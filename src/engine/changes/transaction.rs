@@ -122,10 +122,16 @@ pub enum ChangeError {
         /// The statement's first word.
         statement: String,
     },
-    /// A watched table got another definition, or vanished.
+    /// The source table got another definition, or vanished.
     #[error("the table was changed by {statement}")]
     SourceChanged {
         /// The statement's first word, or what differs.
+        statement: String,
+    },
+    /// The shadow or the control table got another definition, or vanished.
+    #[error("a helper table was changed by {statement}")]
+    HelperChanged {
+        /// The statement's first word.
         statement: String,
     },
     /// A transaction has no end.
@@ -350,10 +356,11 @@ impl Transactions {
             same_name(database, &source.database) || names.contains(&source.database.to_lowercase())
         };
         match statement {
-            Statement::Ddl { .. }
-                if [source, shadow, control].into_iter().any(|table| statement.touches(table)) =>
-            {
+            Statement::Ddl { .. } if statement.touches(source) => {
                 Err(ChangeError::SourceChanged { statement: verb(text) })
+            }
+            Statement::Ddl { .. } if statement.touches(shadow) || statement.touches(control) => {
+                Err(ChangeError::HelperChanged { statement: verb(text) })
             }
             Statement::Dml { names } if near(names) || statement.touches(source) => {
                 Err(ChangeError::StatementFormat { statement: verb(text) })

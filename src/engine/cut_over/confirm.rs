@@ -17,6 +17,15 @@ pub enum Bearer {
     Shadow,
 }
 
+/// A table that nobody else may change during a migration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Watched {
+    /// The table being changed.
+    Source,
+    /// The copy with the new definition.
+    Shadow,
+}
+
 /// Looks which table bears the name.
 ///
 /// # Errors
@@ -25,7 +34,7 @@ pub enum Bearer {
 pub async fn look(plan: &Plan, session: &mut Session) -> Result<Bearer> {
     let id = inspect::table_id(session, &plan.tables.source).await.doing("look up a table's id")?;
     bearer(id, plan.stored.source_id, plan.stored.shadow_id)
-        .ok_or_else(|| Error::Blocked { refusal: foreign(&plan.tables.source) })
+        .ok_or_else(|| Error::Blocked { refusal: Watched::Source.replaced(&plan.tables.source) })
 }
 
 fn bearer(id: Option<u64>, source: u64, shadow: u64) -> Option<Bearer> {
@@ -49,10 +58,10 @@ pub async fn expect_unchanged(plan: &Plan, session: &mut Session) -> Result<()> 
     let taken =
         inspect::table_exists(session, &tables.old).await.doing("look for the old table")?;
     if source != Some(plan.stored.source_id) {
-        return Err(Error::Blocked { refusal: foreign(&tables.source) });
+        return Err(Error::Blocked { refusal: Watched::Source.replaced(&tables.source) });
     }
     if shadow != Some(plan.stored.shadow_id) {
-        return Err(Error::Blocked { refusal: foreign(&tables.shadow) });
+        return Err(Error::Blocked { refusal: Watched::Shadow.replaced(&tables.shadow) });
     }
     if taken {
         return Err(Error::Blocked {
@@ -66,15 +75,38 @@ pub async fn expect_unchanged(plan: &Plan, session: &mut Session) -> Result<()> 
     Ok(())
 }
 
-/// The refusal when a table is not the one that is known.
-pub fn foreign(table: &TableName) -> Refusal {
-    Refusal {
-        reason: Reason::SourceChanged,
-        message: format!("{table} is not the table that this migration began with"),
-        remedy:
-            "find out who renamed, dropped or re-created it; abort this migration and start a new \
-                 one"
-            .to_owned(),
+impl Watched {
+    fn reason(self) -> Reason {
+        match self {
+            Self::Source => Reason::SourceChanged,
+            Self::Shadow => Reason::ShadowChanged,
+        }
+    }
+
+    /// The refusal when the table is gone or is not the one that is known.
+    pub fn replaced(self, table: &TableName) -> Refusal {
+        let what = match self {
+            Self::Source => "the table that this migration began with",
+            Self::Shadow => "the shadow table that this migration made",
+        };
+        Refusal::new(
+            self.reason(),
+            format!("{table} is not {what}"),
+            "find out who renamed, dropped or re-created it; abort this migration and start a new one",
+        )
+    }
+
+    /// The refusal when the table's definition is another than the copy began with.
+    pub fn altered(self, table: &TableName) -> Refusal {
+        let remedy = match self {
+            Self::Source => "abort this migration and start it again from the new definition",
+            Self::Shadow => "find out who altered it; abort this migration and start it again",
+        };
+        Refusal::new(
+            self.reason(),
+            format!("the definition of {table} was changed while the migration was under way"),
+            remedy,
+        )
     }
 }
 
@@ -100,6 +132,17 @@ pub async fn auto_increment(session: &mut Session, table: &TableName) -> Result<
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_table_has_its_own_reason() {
+        let table = TableName::new("d", "t_gho");
+        for (watched, reason) in
+            [(Watched::Source, Reason::SourceChanged), (Watched::Shadow, Reason::ShadowChanged)]
+        {
+            assert_eq!(watched.replaced(&table).reason, reason);
+            assert_eq!(watched.altered(&table).reason, reason);
+        }
+    }
 
     #[test]
     fn bearer_is_told_by_id_alone() {

@@ -8,11 +8,12 @@ mod swap;
 use std::time::Duration;
 
 use super::context::{Context, Deadline, LaneMode};
+use super::convergence::Convergence;
 use super::error::Doing;
 use super::intent::Command;
 use super::phase::PhaseKind;
 use super::reason::{Reason, Refusal};
-use super::{Error, Result, markers, verify};
+use super::{Error, Result, backup, markers, verify};
 use crate::mysql::connect::Role;
 use crate::mysql::locks;
 use crate::mysql::session::Session;
@@ -147,6 +148,7 @@ async fn lanes_are_idle(context: &Context) -> Result<()> {
 
 /// Waits until an attempt has a chance: the stream keeps up, little is left, nobody blocks the table.
 async fn wait_for_quiet(context: &Context, session: &mut Session) -> Result<()> {
+    let mut convergence = Convergence::default();
     loop {
         verify::pause_point(context, session).await?;
         let budget = context.tuning().lock_budget;
@@ -156,7 +158,7 @@ async fn wait_for_quiet(context: &Context, session: &mut Session) -> Result<()> 
         match obstacle(context, session, prompt).await? {
             None => return Ok(()),
             Some(what) => {
-                context.meter.wait_for(&what);
+                context.meter.wait_for(&convergence.watch(context, what));
                 context.pause_for(POLL).await?;
             }
         }
@@ -190,6 +192,9 @@ async fn obstacle(
         return Ok(Some(format!(
             "the prepared XA transaction {xid} to end (XaPending): commit or roll it back"
         )));
+    }
+    if let Some(backup) = backup::holder(session).await {
+        return Ok(Some(backup));
     }
     for table in [&context.plan.tables.source, &context.plan.tables.shadow] {
         let blockers = locks::blockers(session, table).await.doing("find who uses the table")?;

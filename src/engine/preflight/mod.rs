@@ -126,7 +126,7 @@ pub async fn inspect(session: &mut Session, request: &Request) -> Result<Facts> 
     let triggers = inspect::triggers(session, &spelled).await.doing("read the triggers")?;
     let (names, taken) = helper_names(session, &spelled).await?;
     let prepared = locks::prepared_xa(session).await.map(|list| list.len());
-    let backup = locks::backup_lock_held(session).await;
+    let backup = locks::backup_holder(session).await.map(|holder| holder.is_some());
     Ok(Facts {
         server,
         grants,
@@ -155,7 +155,9 @@ async fn helper_names(
     };
     let names = HelperNames::of(&source.table, &kept);
     let mut found = Vec::new();
-    for helper in [&names.control, &names.shadow, &names.old] {
+    // The control table comes into being first, so it is looked for last: helpers that another worker
+    // creates at this moment are not taken for somebody else's.
+    for helper in [&names.shadow, &names.old, &names.control] {
         let helper = TableName::new(&source.database, helper);
         let table = inspect::read_table(session, &helper).await.doing("look for helper tables")?;
         let exists = table.is_some()

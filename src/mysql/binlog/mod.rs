@@ -28,7 +28,7 @@ use crate::mysql::{
     position::{Coordinates, GtidSet},
 };
 
-/// The longest silence; the server is asked for a sign of life every second.
+/// The longest silence while somebody listens; the server is asked for a sign of life every second.
 const SILENCE_LIMIT: Duration = Duration::from_secs(10);
 const OPEN_LIMIT: Duration = Duration::from_secs(30);
 const CLOSE_LIMIT: Duration = Duration::from_secs(2);
@@ -105,8 +105,26 @@ pub struct BinlogStream {
     at: Coordinates,
     /// Bytes of a compressed transaction that are still to come as events.
     payload_left: u64,
-    deadline: Instant,
+    silence: Silence,
     ended: bool,
+}
+
+/// How long nothing came although somebody listened. The time between an event and the next call does
+/// not count: whoever holds the stream back may take as long as it likes.
+#[derive(Debug, Default)]
+struct Silence {
+    deadline: Option<Instant>,
+}
+
+impl Silence {
+    /// Until when the next event has to come. Calls that are dropped and repeated do not move it.
+    fn listen(&mut self, now: Instant) -> Instant {
+        *self.deadline.get_or_insert(now + SILENCE_LIMIT)
+    }
+
+    fn end(&mut self) {
+        self.deadline = None;
+    }
 }
 
 impl BinlogStream {
@@ -128,8 +146,8 @@ impl BinlogStream {
             conn.get_binlog_stream(request).await.map_err(receive_error)
         };
         let stream = timeout(OPEN_LIMIT, opened).await.map_err(|_| StreamError::OpenTimedOut)??;
-        let deadline = Instant::now() + SILENCE_LIMIT;
-        Ok(Self { stream, connection_id, at, payload_left: 0, deadline, ended: false })
+        let silence = Silence::default();
+        Ok(Self { stream, connection_id, at, payload_left: 0, silence, ended: false })
     }
 
     /// The server's id of this connection, to kill it by.
@@ -142,12 +160,13 @@ impl BinlogStream {
         if self.ended {
             return Err(StreamError::StreamEnded);
         }
-        let received = timeout_at(self.deadline, receive(&mut self.stream)).await;
+        let deadline = self.silence.listen(Instant::now());
+        let received = timeout_at(deadline, receive(&mut self.stream)).await;
         let result = match received {
             Ok(received) => received.and_then(|event| self.take(event)),
             Err(_) => Err(StreamError::StreamSilent),
         };
-        self.deadline = Instant::now() + SILENCE_LIMIT;
+        self.silence.end();
         self.ended = result.is_err();
         result
     }

@@ -20,6 +20,18 @@ fn offsets_go_on_behind_four_gibibytes() {
 }
 
 #[test]
+fn silence_counts_only_while_somebody_listens() {
+    let start = Instant::now();
+    let mut silence = Silence::default();
+    let first = silence.listen(start);
+    assert_eq!(first, start + SILENCE_LIMIT);
+    assert_eq!(silence.listen(start + SILENCE_LIMIT / 2), first, "a call that was repeated");
+    silence.end();
+    let held_back = start + SILENCE_LIMIT * 5;
+    assert_eq!(silence.listen(held_back), held_back + SILENCE_LIMIT);
+}
+
+#[test]
 fn a_set_is_sent_in_pieces_of_one_tag() {
     let text = "3e11fa47-71ca-11e1-9e33-c80aa9429562:1-5:7:one:1-3:two:4,\n\
                 4e11fa47-71ca-11e1-9e33-c80aa9429562:x:1";

@@ -88,23 +88,23 @@ impl AlterError {
     /// What the user can do about it, one sentence.
     pub fn remedy(&self) -> String {
         match self {
-            Self::FindNothing => "Write the clauses of one ALTER TABLE, for example ADD COLUMN note int.",
-            Self::ExceedLength => "Split the change into several migrations.",
+            Self::FindNothing => "write the clauses of one ALTER TABLE, for example ADD COLUMN note int",
+            Self::ExceedLength => "split the change into several migrations",
             Self::Parse { .. } => {
-                "Correct the clause; names that are keywords or hold special characters need backticks."
+                "correct the clause; names that are keywords or hold special characters need backticks"
             }
-            Self::RepeatStatement => "Use one migration for each statement.",
+            Self::RepeatStatement => "use one migration for each statement",
             Self::NameOtherTable { .. } => {
-                "Give only the clauses, or name the target's table as the server spells it."
+                "give only the clauses, or name the target's table as the server spells it"
             }
-            Self::RenameTable => "Rename the table with a RENAME TABLE of your own after the migration.",
-            Self::HideInComment => "Write the clause without the comment, or leave it out.",
-            Self::ChooseAlgorithm { .. } => "Leave the ALGORITHM and LOCK clauses out.",
-            Self::ChangeEngine => "Use ENGINE=InnoDB or leave the clause out.",
-            Self::MixPartitioning => "Split it into one migration for the partitions and one for the rest.",
-            Self::UseClause { .. } => "Leave the clause out, or run it on the server yourself.",
-            Self::CallFunction { .. } => "Use an expression over columns and literals only.",
-            Self::AddForeignKey => "Leave the foreign key out of the migration.",
+            Self::RenameTable => "rename the table with a RENAME TABLE of your own after the migration",
+            Self::HideInComment => "write the clause without the comment, or leave it out",
+            Self::ChooseAlgorithm { .. } => "leave the ALGORITHM and LOCK clauses out",
+            Self::ChangeEngine => "use ENGINE=InnoDB or leave the clause out",
+            Self::MixPartitioning => "split it into one migration for the partitions and one for the rest",
+            Self::UseClause { .. } => "leave the clause out, or run it on the server yourself",
+            Self::CallFunction { .. } => "use an expression over columns and literals only",
+            Self::AddForeignKey => "leave the foreign key out of the migration",
         }
         .to_owned()
     }

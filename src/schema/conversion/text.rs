@@ -5,10 +5,12 @@ use crate::schema::table::{ColumnType, TextKind};
 
 /// Character sets whose conversions are exact or raise an error. Some East Asian ones have two codes
 /// for one character, which the server makes one without a word.
-const EXACT: [&str; 11] = [
+const EXACT: [&str; 14] = [
     "ascii", "latin1", "latin2", "utf8", "utf8mb3", "utf8mb4", "ucs2", "utf16", "utf16le", "utf32",
-    "cp1251",
+    "cp1251", "gbk", "gb2312", "euckr",
 ];
+/// Those of them that store codes to which no character is assigned: an error in any other one.
+const GAPS: [&str; 3] = ["gbk", "gb2312", "euckr"];
 const BLANKS: &str = "trailing spaces are cut off";
 
 /// CHAR to LONGTEXT and BINARY to LONGBLOB.
@@ -86,6 +88,9 @@ fn text_to_text(from: &ColumnType, to: &ColumnType) -> Conversion {
 
 /// Whether the first character set has every character of the second.
 fn superset(wide: &str, narrow: &str) -> bool {
+    if GAPS.contains(&narrow) {
+        return false;
+    }
     let all = matches!(wide, "utf8mb4" | "utf16" | "utf16le" | "utf32");
     all || (matches!(wide, "utf8" | "utf8mb3" | "ucs2") && widest(narrow) < 4)
 }
@@ -94,6 +99,7 @@ fn superset(wide: &str, narrow: &str) -> bool {
 fn widest(charset: &str) -> u64 {
     match charset {
         "ascii" | "latin1" | "latin2" | "cp1251" | "binary" => 1,
+        "gbk" | "gb2312" | "euckr" => 2,
         "utf8" | "utf8mb3" => 3,
         _ => 4,
     }

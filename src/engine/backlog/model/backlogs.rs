@@ -184,8 +184,8 @@ impl Backlogs {
         let seq = probe.begin();
         probe.end(seq, u8::MAX);
         let with = |lane| backlog.advance_with(lane).last().copied().unwrap_or(0);
-        let running = backlog.lanes.iter().flat_map(|lane| &lane.running);
-        let running: Vec<Key> = running.map(|(key, _)| key.clone()).collect();
+        let running = backlog.lanes.iter().flat_map(|lane| lane.running.keys());
+        let running: Vec<Key> = running.cloned().collect();
         Facts {
             next_range: next.map(|range| self.range_behind(range.lower.as_ref())),
             complete: backlog.claims().is_complete(),
@@ -235,8 +235,7 @@ impl Backlogs {
     fn oldest_counted(&self, backlog: &Backlog<u8>) -> Option<u64> {
         let held = backlog.holds.iter().flat_map(|hold| hold.keys.values().copied());
         let queued = backlog.lanes.iter().flat_map(|lane| lane.queue.values().copied());
-        let running =
-            backlog.lanes.iter().flat_map(|lane| lane.running.iter().map(|(_, seq)| *seq));
+        let running = backlog.lanes.iter().flat_map(|lane| lane.running.values().copied());
         let counts = |mutation| !self.config.has(mutation);
         held.filter(|_| counts(Mutation::IgnoreHeld))
             .chain(queued.filter(|_| counts(Mutation::IgnoreQueued)))

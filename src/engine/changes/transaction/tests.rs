@@ -213,8 +213,8 @@ fn changes_of_watched_tables_are_refused() {
     let statements = [
         ("ALTER TABLE orders ADD COLUMN x INT", "the table was changed by ALTER"),
         ("TRUNCATE `shop`.`orders`", "the table was changed by TRUNCATE"),
-        ("DROP TABLE orders_gho", "the table was changed by DROP"),
-        ("RENAME TABLE a TO orders_ghc", "the table was changed by RENAME"),
+        ("DROP TABLE orders_gho", "a helper table was changed by DROP"),
+        ("RENAME TABLE a TO orders_ghc", "a helper table was changed by RENAME"),
         ("DROP DATABASE shop", "the table was changed by DROP"),
         ("UPDATE orders SET a = 1", "a session wrote UPDATE in statement format"),
         ("UPDATE a_view SET a = 1", "a session wrote UPDATE in statement format"),
