@@ -15,6 +15,8 @@ pub struct Origin {
     pub credentials: CredentialSource,
     /// Who asks.
     pub requested_by: String,
+    /// Number of the attempt, when somebody counts them.
+    pub attempt: Option<u64>,
 }
 
 /// The request for a run.
@@ -42,6 +44,7 @@ pub fn request(target: ValidTarget, migration: ValidMigration, origin: Origin) -
         old_table_retain: migration.start.retain,
         migration_name: name,
         migration_uid: migration.uid,
+        attempt: origin.attempt,
         requested_by: origin.requested_by,
         allowed_databases: target.allowed_databases,
     }

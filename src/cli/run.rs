@@ -58,7 +58,7 @@ pub(super) async fn load(source: &Source) -> Result<Loaded, Vec<Violation>> {
     })?;
     let manifest = manifest::parse(&text)?;
     let credentials = account(source, &manifest).map_err(|violation| vec![violation])?;
-    let origin = Origin { credentials, requested_by: source.requested_by.clone() };
+    let origin = Origin { credentials, requested_by: source.requested_by.clone(), attempt: None };
     let (target, migration) = (manifest.target.clone(), manifest.migration.clone());
     let request = resolve::request(target, migration, origin);
     check_account(&request.connect.credentials).await.map_err(|violation| vec![violation])?;

@@ -78,7 +78,7 @@ pub async fn run(
     stop: CancellationToken,
 ) -> std::result::Result<Outcome, Failure> {
     let meter = Meter::new(progress);
-    let mut worker = Worker::new();
+    let mut worker = Worker::new(request.attempt);
     let mut pause = BACK_OFF.0;
     loop {
         let began = tokio::time::Instant::now();

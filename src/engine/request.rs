@@ -28,6 +28,8 @@ pub struct Request {
     pub migration_name: String,
     /// UID of the resource, when there is one.
     pub migration_uid: Option<String>,
+    /// Number of the attempt, when somebody counts them: a worker gives way to one of a higher number.
+    pub attempt: Option<u64>,
     /// Who asked for it, as far as known; goes into the ledger.
     pub requested_by: String,
     /// Patterns of databases that may be changed; empty allows all but the system databases.

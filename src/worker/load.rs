@@ -93,7 +93,9 @@ pub(super) async fn load(client: &Client, assignment: &Assignment) -> Result<Loa
     let api: Api<MigrationTarget> = Api::namespaced(client.clone(), namespace);
     let target = fetch(&what, async || api.get_opt(&migration.spec.target).await).await?;
     let credentials = CredentialSource::Directory(assignment.credentials.clone());
-    resolve((&migration, &target), credentials)
+    let requested_by = requested_by(&migration);
+    let origin = Origin { credentials, requested_by, attempt: Some(assignment.attempt) };
+    resolve((&migration, &target), origin)
         .map_err(|violations| LoadError::Refuse { violations })
 }
 
@@ -122,15 +124,14 @@ async fn fetch<K>(
 
 fn resolve(
     (migration, target): (&SchemaMigration, &MigrationTarget),
-    credentials: CredentialSource,
+    origin: Origin,
 ) -> Result<Loaded, Vec<Violation>> {
     let mut valid = validate::migration(&control::document(migration))?;
     valid.wishes = control::wanted(migration)?.wishes;
     let target = validate::target(&serde_json::to_value(target).unwrap_or_default())?;
     validate::pair(&valid, &target).map_err(|violation| vec![violation])?;
     let intent = resolve::intent(&valid.wishes);
-    let requested_by = requested_by(migration);
-    let request = resolve::request(target, valid, Origin { credentials, requested_by });
+    let request = resolve::request(target, valid, origin);
     Ok(Loaded { request, intent })
 }
 

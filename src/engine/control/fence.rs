@@ -30,6 +30,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(20);
 /// The payload of the fence row.
 #[derive(Debug, Serialize, Deserialize)]
 struct Fence {
+    /// The highest attempt that held it; 0 when nobody counts attempts.
     attempt: u64,
     worker: String,
 }
@@ -39,6 +40,8 @@ struct Fence {
 #[derive(Debug)]
 pub struct Worker {
     name: String,
+    /// Its attempt's number, when somebody counts them: it gives way to a higher one.
+    attempt: Option<u64>,
     /// How it stands to the fence of the migration that is under way.
     pub standing: Standing,
 }
@@ -58,17 +61,21 @@ pub enum Standing {
 
 impl Worker {
     /// This process, told apart from every other by its id and the time.
-    pub fn new() -> Self {
+    pub fn new(attempt: Option<u64>) -> Self {
         let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let name = format!("{}-{}", std::process::id(), since.as_nanos());
-        Self { name, standing: Standing::Outside }
+        Self { name, attempt, standing: Standing::Outside }
     }
 
     /// # Errors
     ///
-    /// [`Error::Superseded`] when the fence names another process although this one held it, or was slower.
+    /// [`Error::Superseded`] when the fence names another process although this one held it, or was slower,
+    /// and when it knows a higher attempt.
     fn check(&self, fence: Option<&Fence>) -> Result<()> {
         let is_another = fence.is_some_and(|fence| fence.worker != self.name);
+        if self.attempt.is_some_and(|own| fence.is_some_and(|fence| fence.attempt > own)) {
+            return Err(Error::Superseded);
+        }
         match self.standing {
             Standing::Held | Standing::Late if is_another => Err(Error::Superseded),
             Standing::Held | Standing::Late | Standing::Outside | Standing::Reaching => Ok(()),
@@ -102,7 +109,7 @@ pub async fn found(
 ) -> Result<u64> {
     let id = inspect::table_id(session, control).await.doing("look up the control table's id")?;
     let epoch = id.ok_or(Error::Superseded)? * EPOCHS + 1;
-    let fence = Fence { attempt: 1, worker: worker.name.clone() };
+    let fence = Fence { attempt: worker.attempt.unwrap_or(0), worker: worker.name.clone() };
     // Each plain insert fails where there is one already; the state has the same key for everybody.
     let rows = [
         text::insert(control, Kind::State, 0, epoch, &json(state)),
@@ -169,7 +176,7 @@ async fn bump(session: &mut Session, control: &TableName, worker: &Worker) -> Re
         let rows = session.query_rows(&select, SHORT).await.doing("lock the fence")?;
         let Some((old, held)) = rows.last().and_then(fence_of) else { return Ok(None) };
         worker.check(held.as_ref())?;
-        let attempt = held.map_or(1, |fence| fence.attempt + 1);
+        let attempt = worker.attempt.or(held.map(|fence| fence.attempt)).unwrap_or(0);
         let fence = Fence { attempt, worker: worker.name.clone() };
         let epoch = old + 1;
         for statement in [
@@ -308,9 +315,19 @@ mod tests {
             (Standing::Held, "own", true),
         ];
         for (standing, named, may_take) in cases {
-            let worker = Worker { name: "own".to_owned(), standing };
+            let worker = Worker { name: "own".to_owned(), attempt: None, standing };
             let checked = worker.check(Some(&fence(named)));
             assert_eq!(checked.is_ok(), may_take, "{standing:?} {named}");
+        }
+    }
+
+    #[test]
+    fn lower_attempt_gives_way_to_a_higher_one() {
+        let fence = Fence { attempt: 3, worker: "other".to_owned() };
+        for (attempt, may_take) in [(Some(2), false), (Some(3), true), (Some(4), true), (None, true)] {
+            let worker =
+                Worker { name: "own".to_owned(), attempt, standing: Standing::Outside };
+            assert_eq!(worker.check(Some(&fence)).is_ok(), may_take, "{attempt:?}");
         }
     }
 }

@@ -31,6 +31,7 @@ pub(super) fn request() -> Request {
         old_table_retain: Duration::ZERO,
         migration_name: "shop/orders".to_owned(),
         migration_uid: None,
+        attempt: None,
         requested_by: String::new(),
         allowed_databases: Vec::new(),
     }
