@@ -100,21 +100,10 @@ mod enabled {
 
     /// A named point: the armed action happens when its turn has come.
     pub fn hit(name: &str) {
-        let action = {
-            let mut armed = ARMED.lock().unwrap_or_else(PoisonError::into_inner);
-            match armed.get_mut(name) {
-                None => return,
-                Some(point) if point.skip > 0 => {
-                    point.skip -= 1;
-                    return;
-                }
-                Some(point) => point.action.clone(),
-            }
-        };
-        let signal = match action {
-            Action::Kill => "KILL",
-            Action::Stop => "STOP",
-            Action::Remove => return,
+        let signal = match take(name) {
+            Some(Action::Kill) => "KILL",
+            Some(Action::Stop) => "STOP",
+            Some(Action::Remove) | None => return,
         };
         let own = std::process::id().to_string();
         let sent = std::process::Command::new("kill").args(["-s", signal, &own]).status();
@@ -126,7 +115,18 @@ mod enabled {
                 std::thread::park();
             }
         }
-        ARMED.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
+    }
+
+    /// The action whose turn has come, disarmed: two tasks that meet at a point would else both stop the
+    /// process, the second one after it was told to go on.
+    fn take(name: &str) -> Option<Action> {
+        let mut armed = ARMED.lock().unwrap_or_else(PoisonError::into_inner);
+        let point = armed.get_mut(name)?;
+        if point.skip > 0 {
+            point.skip -= 1;
+            return None;
+        }
+        armed.remove(name).map(|point| point.action)
     }
 }
 

@@ -12,7 +12,7 @@ use serde_json::json;
 
 use crate::support::client::{Client, text};
 use crate::support::database::Database;
-use crate::support::ghostship::Ended;
+use crate::support::ghostship::{Ended, Ghostship};
 use crate::support::random::{Random, seed};
 use crate::support::scene::{RUN, Scene, Shape, expect_code, last_line};
 use crate::support::server::Flavour;
@@ -180,17 +180,23 @@ async fn at_random(name: String, number: u64) -> Result<()> {
     first.signal("STOP")?;
     first.wait_until_stopped(RUN).await?;
     let epochs = Epochs::watch(&scene.database).await?;
+    let (first, second) = woken_beside(&mut scene, first).await?;
+    epochs.stop().await?;
+    expect_code(&second, 0).context("the second worker")?;
+    expect_superseded(&first, Wakes::Beside)?;
+    scene.expect_completed().await
+}
+
+/// Starts a second worker whose cut-over is postponed, wakes the frozen first one beside it and then lets
+/// the cut-over happen. Returns how both ended.
+async fn woken_beside(scene: &mut Scene, first: Ghostship) -> Result<(Ended, Ended)> {
     let mut second = scene.run(None)?;
     second.wait_for("AwaitCutOver", RUN).await?;
     first.signal("CONT")?;
     let first = first.wait(RUN).await.context("the first worker, woken")?;
     scene.registers.wait_for_more(50).await?;
     scene.manifest.set(&[("/postponeCutOver", json!(false))])?;
-    let second = second.wait(RUN).await?;
-    epochs.stop().await?;
-    expect_code(&second, 0).context("the second worker")?;
-    expect_superseded(&first, Wakes::Beside)?;
-    scene.expect_completed().await
+    Ok((first, second.wait(RUN).await?))
 }
 
 async fn take_over(name: String, (point, skip): (&str, u64), wakes: Wakes) -> Result<()> {
@@ -201,13 +207,7 @@ async fn take_over(name: String, (point, skip): (&str, u64), wakes: Wakes) -> Re
     let (first, second) = match wakes {
         Wakes::Beside => {
             scene.manifest.set(&[("/postponeCutOver", json!(true))])?;
-            let mut second = scene.run(None)?;
-            second.wait_for("AwaitCutOver", RUN).await?;
-            first.signal("CONT")?;
-            let first = first.wait(RUN).await.context("the first worker, woken")?;
-            scene.registers.wait_for_more(50).await?;
-            scene.manifest.set(&[("/postponeCutOver", json!(false))])?;
-            (first, second.wait(RUN).await?)
+            woken_beside(&mut scene, first).await?
         }
         Wakes::After => {
             let second = scene.run(None)?.wait(RUN).await?;
