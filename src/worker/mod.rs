@@ -72,7 +72,7 @@ pub async fn run(assignment: Assignment, mut signals: Signals) -> Result<Ended, 
         () = stop.cancelled() => return Ok(Ended::Outcome(Outcome::Left)),
     };
     let api: Api<SchemaMigration> = Api::namespaced(client, &assignment.namespace);
-    Ok(drive(assignment, api, loaded, (signals, stop)).await)
+    Ok(Box::pin(drive(assignment, api, loaded, (signals, stop))).await)
 }
 
 async fn drive(
