@@ -1,4 +1,6 @@
-//! Which table bears the source table's name: decided by InnoDB's table id on a session of its own.
+//! Which table bears the source table's name: decided by InnoDB's table id on a session of its own. To read
+//! an id the server looks at every table it has, and waits where DDL on any of them waits; under the lock
+//! the numbers of the table spaces do instead.
 
 use crate::engine::error::Doing;
 use crate::engine::plan::Plan;
@@ -45,6 +47,25 @@ fn bearer(id: Option<u64>, source: u64, shadow: u64) -> Option<Bearer> {
     }
 }
 
+/// The table spaces of both tables.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Spaces {
+    source: u64,
+    shadow: u64,
+}
+
+/// The table spaces that bear the names of both tables; `None` when one has no space of its own.
+///
+/// # Errors
+///
+/// When they cannot be read.
+pub async fn spaces(plan: &Plan, session: &mut Session) -> Result<Option<Spaces>> {
+    let doing = "look up a table's space";
+    let source = inspect::space_id(session, &plan.tables.source).await.doing(doing)?;
+    let shadow = inspect::space_id(session, &plan.tables.shadow).await.doing(doing)?;
+    Ok(source.zip(shadow).map(|(source, shadow)| Spaces { source, shadow }))
+}
+
 /// Makes sure, right before the swap, that both tables are the ones we know and that the name for the
 /// old table is free.
 ///
@@ -52,18 +73,31 @@ fn bearer(id: Option<u64>, source: u64, shadow: u64) -> Option<Bearer> {
 ///
 /// A refusal that says what somebody else changed.
 pub async fn expect_unchanged(plan: &Plan, session: &mut Session) -> Result<()> {
+    expect_ids(plan, session).await?;
+    expect_free_name(plan, session).await
+}
+
+async fn expect_ids(plan: &Plan, session: &mut Session) -> Result<()> {
     let tables = &plan.tables;
     let source = inspect::table_id(session, &tables.source).await.doing("look up a table's id")?;
     let shadow = inspect::table_id(session, &tables.shadow).await.doing("look up a table's id")?;
-    let taken =
-        inspect::table_exists(session, &tables.old).await.doing("look for the old table")?;
     if source != Some(plan.stored.source_id) {
         return Err(Error::Blocked { refusal: Watched::Source.replaced(&tables.source) });
     }
     if shadow != Some(plan.stored.shadow_id) {
         return Err(Error::Blocked { refusal: Watched::Shadow.replaced(&tables.shadow) });
     }
-    if taken {
+    Ok(())
+}
+
+/// Makes sure that the name for the old table is free.
+///
+/// # Errors
+///
+/// A refusal when it is taken.
+pub async fn expect_free_name(plan: &Plan, session: &mut Session) -> Result<()> {
+    let tables = &plan.tables;
+    if inspect::table_exists(session, &tables.old).await.doing("look for the old table")? {
         return Err(Error::Blocked {
             refusal: Refusal {
                 reason: Reason::NameTaken,

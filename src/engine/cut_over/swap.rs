@@ -5,7 +5,7 @@
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use super::confirm::{self, Bearer};
+use super::confirm::{self, Bearer, Spaces};
 use crate::engine::applier::sync_keys;
 use crate::engine::context::{Context, Deadline};
 use crate::engine::control::{self, SHORT};
@@ -48,13 +48,16 @@ pub(super) async fn try_swap(context: &Context) -> Attempt<f64> {
     let mut side = context.open(Role::Control).await?;
     let mut watcher = context.open(Role::Inspect).await?;
     raise_before_lock(context, &mut side).await?;
+    let spaces = confirm::spaces(&context.plan, &mut side).await?;
+    told_apart(confirm::expect_unchanged(&context.plan, &mut watcher).await)?;
     session.execute(text::SET_UP, SHORT).await.doing("prepare the cut-over session")?;
     let marker = markers::next(context);
     context.echoes.hold_at.store(marker, Ordering::Release);
     let began = Instant::now();
     let deadline = Deadline::after(context.tuning().lock_budget);
     let result =
-        lock_and_swap(context, (&mut session, &mut side, &mut watcher), marker, deadline).await;
+        lock_and_swap(context, (&mut session, &mut side, &mut watcher), (marker, spaces), deadline)
+            .await;
     if let Err(Failed::NotYet(_)) = &result {
         // Closing the session frees the locks when the statement cannot.
         drop(session.execute(text::UNLOCK, SHORT).await);
@@ -113,7 +116,7 @@ fn result_error(result: Attempt<Duration>) -> Option<Error> {
 async fn lock_and_swap(
     context: &Context,
     (session, side, watcher): (&mut Session, &mut Session, &mut Session),
-    marker: u64,
+    (marker, spaces): (u64, Option<Spaces>),
     deadline: Deadline,
 ) -> Attempt<Duration> {
     let began = Instant::now();
@@ -128,7 +131,7 @@ async fn lock_and_swap(
     drain(context, session, deadline).await?;
     raise_under_lock(context, (session, side), deadline).await?;
     hit("cutover.drained");
-    confirm::expect_unchanged(&context.plan, side).await?;
+    confirm_under_lock(context, (side, watcher), spaces, deadline).await?;
     if deadline.left() < RENAME_RESERVE {
         return Err(Failed::NotYet("the lock budget was spent before the swap".to_owned()));
     }
@@ -183,9 +186,36 @@ async fn lock(
     }
 }
 
-/// Runs a statement that may wait for locks. When it waits for longer than `limit` the side session
-/// ends it. What is returned is always the statement's own reply, which tells whether it was done: where
-/// it cannot be ended, the session's own lock wait or the time limit brings one.
+/// Makes sure under the lock that both tables are the ones we know: by their table spaces as read before
+/// the lock, or else by their ids, which may wait for other sessions' DDL, but not beyond the budget.
+async fn confirm_under_lock(
+    context: &Context,
+    (side, watcher): (&mut Session, &mut Session),
+    spaces: Option<Spaces>,
+    deadline: Deadline,
+) -> Attempt<()> {
+    let plan = &context.plan;
+    if spaces.is_some() && spaces == confirm::spaces(plan, side).await? {
+        return Ok(confirm::expect_free_name(plan, side).await?);
+    }
+    let id = watcher.connection_id();
+    let limit = deadline.left().saturating_sub(RENAME_RESERVE);
+    told_apart(end_after(limit, (side, id), confirm::expect_unchanged(plan, watcher)).await)
+}
+
+/// The server waited for other sessions' DDL when it was asked for the tables: there is a later attempt.
+fn told_apart(confirmed: Result<()>) -> Attempt<()> {
+    match confirmed {
+        Err(Error::Query { source, .. }) if is_given_up(&source) => Err(Failed::NotYet(
+            "DDL waits for its turn on another table of the server, and the server cannot tell which \
+             tables are ours before that ends"
+                .to_owned(),
+        )),
+        confirmed => Ok(confirmed?),
+    }
+}
+
+/// Runs a statement that may wait for locks, for `limit` at the longest.
 async fn execute_within(
     session: &mut Session,
     side: &mut Session,
@@ -193,16 +223,25 @@ async fn execute_within(
     limit: Duration,
 ) -> std::result::Result<(), crate::mysql::error::Error> {
     let id = session.connection_id();
-    let mut executing = std::pin::pin!(session.execute(statement, SHORT));
-    match tokio::time::timeout(limit, &mut executing).await {
-        Ok(done) => done.map(drop),
-        Err(_) => {
-            if let Err(error) = locks::kill_query(side, id).await {
-                tracing::warn!(%error, "a statement that waits for locks could not be ended");
-            }
-            executing.await.map(drop)
-        }
+    end_after(limit, (side, id), session.execute(statement, SHORT)).await.map(drop)
+}
+
+/// When session `id` works for longer than `limit` the side session ends its statement. What is returned
+/// is always the statement's own reply, which tells whether it was done: where it cannot be ended, the
+/// session's own lock wait or the time limit brings one.
+async fn end_after<T>(
+    limit: Duration,
+    (side, id): (&mut Session, u64),
+    working: impl Future<Output = T>,
+) -> T {
+    let mut working = std::pin::pin!(working);
+    if let Ok(done) = tokio::time::timeout(limit, &mut working).await {
+        return done;
     }
+    if let Err(error) = locks::kill_query(side, id).await {
+        tracing::warn!(%error, "a statement that waits for locks could not be ended");
+    }
+    working.await
 }
 
 /// Whether the server gave a statement up, for a lock or on our request, and did nothing of it.
