@@ -1,6 +1,7 @@
 //! What was typed: the command line of `ghostship`. Only shapes and help texts; files are read and
 //! values are judged elsewhere. The one place, with `main`, that looks at the environment.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -142,6 +143,27 @@ pub struct ControllerArguments {
     /// Image of the workers of migrations that begin from now on.
     #[arg(long, env = "GHOSTSHIP_WORKER_IMAGE")]
     pub worker_image: String,
+    /// When the workers' image is pulled: Always, IfNotPresent or Never.
+    #[arg(long, env = "GHOSTSHIP_WORKER_PULL_POLICY", default_value = "IfNotPresent")]
+    pub worker_pull_policy: String,
+    /// Secrets in the migrations' namespaces with which it is pulled, separated by commas.
+    #[arg(long, env = "GHOSTSHIP_WORKER_PULL_SECRETS", value_delimiter = ',')]
+    pub worker_pull_secrets: Vec<String>,
+    /// Migrations that work at a time, of all targets together; 0 for no limit.
+    #[arg(long, env = "GHOSTSHIP_MAX_ACTIVE", default_value_t = 0)]
+    pub max_active: usize,
+    /// Address of /healthz, /readyz and /metrics.
+    #[arg(long, env = "GHOSTSHIP_LISTEN", default_value = "0.0.0.0:8080")]
+    pub listen: SocketAddr,
+    /// Name of the Lease whose holder works.
+    #[arg(long, env = "GHOSTSHIP_LEASE", default_value = "ghostship")]
+    pub lease: String,
+    /// Namespace of that Lease; the current one when absent.
+    #[arg(long, env = "GHOSTSHIP_LEASE_NAMESPACE", default_value = "")]
+    pub lease_namespace: String,
+    /// Name of this process in the Lease: its pod.
+    #[arg(long, env = "GHOSTSHIP_POD", default_value = "ghostship")]
+    pub pod: String,
 }
 
 /// What `worker` takes.
@@ -166,6 +188,9 @@ pub struct WorkerArguments {
     /// Name of this pod, for the report.
     #[arg(long, env = "GHOSTSHIP_POD", default_value = "unknown")]
     pub pod: String,
+    /// Address of /healthz, /readyz and /metrics; none when absent.
+    #[arg(long, env = "GHOSTSHIP_LISTEN")]
+    pub listen: Option<SocketAddr>,
     /// Only clean up: drop the helper tables, or finish what is left after a swap.
     #[arg(long)]
     pub clean_up: bool,

@@ -6,6 +6,8 @@
 
 use std::collections::BTreeMap;
 
+use k8s_openapi::api::core::v1::Toleration;
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -46,7 +48,7 @@ use super::status::SchemaMigrationStatus;
         json_path = ".status.progress.throttled[0].reason",
         priority = 1
     ),
-    printcolumn(name = "Worker", type_ = "string", json_path = ".status.report.pod", priority = 1),
+    printcolumn(name = "Worker", type_ = "string", json_path = ".status.worker.pod", priority = 1),
     printcolumn(name = "Message", type_ = "string", json_path = ".status.message", priority = 1)
 )]
 #[serde(rename_all = "camelCase")]
@@ -131,6 +133,42 @@ pub struct SchemaMigrationSpec {
             .message("a column name has 1 to 64 characters")
     )]
     pub renames: Option<BTreeMap<String, String>>,
+    /// Where and with what a worker's pod runs. Takes effect at the next attempt; nothing without a
+    /// cluster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub worker: Option<WorkerSettings>,
+}
+
+/// Where and with what a worker's pod runs.
+#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct WorkerSettings {
+    /// What the container asks for and may use; 100m and 64Mi, at most 512Mi, when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resources: Option<WorkerResources>,
+    /// Labels that the node must have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("maxProperties" = 32))]
+    pub node_selector: Option<BTreeMap<String, String>>,
+    /// Taints that the pod tolerates.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 32))]
+    pub tolerations: Option<Vec<Toleration>>,
+    /// The pod's PriorityClass.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 253))]
+    pub priority_class_name: Option<String>,
+}
+
+/// What a worker's container asks for and may use.
+#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct WorkerResources {
+    /// What is set aside for it, for example `cpu: 500m`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requests: Option<BTreeMap<String, Quantity>>,
+    /// What it may not exceed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limits: Option<BTreeMap<String, Quantity>>,
 }
 
 /// Which road a migration takes.

@@ -1,5 +1,5 @@
-//! The status of a `SchemaMigration`. Each field has one writer: `progress` and `report` belong to the
-//! worker, everything else to the controller. Below 8 KiB; no row value and no secret.
+//! The status of a `SchemaMigration`. Each field has one writer: `plan`, `progress` and `report` belong to
+//! the worker, everything else to the controller. Below 8 KiB; no row value and no secret.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use schemars::JsonSchema;
@@ -56,6 +56,9 @@ pub struct SchemaMigrationStatus {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 20))]
     pub transitions: Vec<Transition>,
+    /// What was found and decided before the copy began. Written by the worker.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub plan: Option<PlanStatus>,
     /// Figures of the running migration. Written by the worker.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub progress: Option<ProgressStatus>,
@@ -70,6 +73,9 @@ pub struct SchemaMigrationStatus {
 pub struct WorkerStatus {
     /// Name of the Job.
     pub job: String,
+    /// Name of the pod that reported last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pod: Option<String>,
     /// Image that all attempts of this migration run, so that an upgrade does not touch it.
     pub image: String,
     /// When the attempt was made.
@@ -92,6 +98,14 @@ pub struct CutOverStatus {
     /// tool that re-applies what it holds does not take it away; `kubectl ghostship postpone` does.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub permission: Option<Latch>,
+    /// Attempts made.
+    pub attempts: i64,
+    /// Why the last attempt did not swap, and who was in the way.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_error: Option<String>,
+    /// How long the swap made writers wait at the most.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lock_time: Option<String>,
 }
 
 /// Something that was seen once and holds from then on.
@@ -187,9 +201,6 @@ pub struct WorkerReport {
     /// When this was written.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub updated_at: Option<Time>,
-    /// What was found and decided before the copy began.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub plan: Option<PlanStatus>,
     /// How the attempt ended; absent while it runs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ending: Option<Ending>,

@@ -3,6 +3,8 @@
 use super::console::Console;
 use super::exit::Exit;
 use crate::args::{ControllerArguments, Logging};
+use crate::controller::build::Common;
+use crate::controller::election::Candidacy;
 use crate::controller::{self, Settings};
 use crate::shutdown::Signals;
 
@@ -15,18 +17,34 @@ pub async fn execute(arguments: ControllerArguments, logging: Logging, console: 
             return Exit::Failed;
         }
     };
-    let settings = Settings {
-        namespaces: arguments.namespaces.into_iter().filter(|name| !name.is_empty()).collect(),
-        selector: arguments.selector,
-        worker_image: arguments.worker_image,
-        log_format: logging.log_format.as_str().to_owned(),
-        log_level: logging.log_level,
-    };
+    let settings = settings(arguments, logging);
     match Box::pin(controller::run(settings, signals)).await {
         Ok(()) => Exit::Done,
         Err(error) => {
             console.note(&format!("error: {}", super::failure::chain(&error)));
             Exit::Failed
         }
+    }
+}
+
+fn settings(arguments: ControllerArguments, logging: Logging) -> Settings {
+    let given = |names: Vec<String>| names.into_iter().filter(|name| !name.is_empty()).collect();
+    Settings {
+        namespaces: given(arguments.namespaces),
+        selector: arguments.selector,
+        worker_image: arguments.worker_image,
+        workers: Common {
+            log_format: logging.log_format.as_str().to_owned(),
+            log_level: logging.log_level,
+            pull_policy: arguments.worker_pull_policy,
+            pull_secrets: given(arguments.worker_pull_secrets),
+        },
+        max_active: arguments.max_active,
+        listen: arguments.listen,
+        candidacy: Candidacy {
+            lease: arguments.lease,
+            namespace: arguments.lease_namespace,
+            identity: arguments.pod,
+        },
     }
 }

@@ -39,8 +39,9 @@ pub async fn execute(arguments: WorkerArguments, console: &Console) -> Exit {
 }
 
 fn assignment(arguments: WorkerArguments) -> Assignment {
-    let WorkerArguments { namespace, name, uid, attempt, credentials, pod, clean_up } = arguments;
-    Assignment { namespace, name, uid, attempt, credentials, pod, clean_up }
+    let WorkerArguments { namespace, name, uid, attempt, credentials, pod, listen, clean_up } =
+        arguments;
+    Assignment { namespace, name, uid, attempt, credentials, pod, listen, clean_up }
 }
 
 fn exit(ended: &Ended) -> Exit {

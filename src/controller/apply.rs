@@ -12,31 +12,28 @@ use serde_json::{Value, json};
 
 use super::decide::{Decision, Observed};
 use super::observe::within;
-use super::{Error, Settings, build, publish};
+use super::{Context, Error, build, events, publish};
 use crate::api::migration::SchemaMigration;
 use crate::api::status::SchemaMigrationStatus;
 use crate::api::{API_VERSION, names};
 
 /// Carries the decision out and writes the status when it differs.
 pub(super) async fn apply(
-    client: &Client,
-    settings: &Settings,
+    context: &Context,
     observed: &Observed,
     decision: &Decision,
 ) -> Result<(), Error> {
-    let migration = &observed.migration;
+    let (client, migration) = (&context.client, &observed.migration);
     match decision {
         Decision::Ignore => return Ok(()),
         Decision::Hold => return set_finalizer(client, migration, true).await,
-        Decision::Release { left } => {
-            if !left.is_empty() {
-                tracing::warn!(migration = name(migration), left, "let go");
-            }
+        Decision::Release { .. } => {
+            events::tell_release(&context.recorder, observed, decision).await;
             return set_finalizer(client, migration, false).await;
         }
         Decision::Stop => stop(client, migration).await?,
         Decision::Launch { number, clean_up } => {
-            launch(client, settings, observed, (*number, *clean_up)).await?;
+            launch(context, observed, (*number, *clean_up)).await?;
         }
         Decision::Attempt { .. }
         | Decision::Follow { .. }
@@ -45,9 +42,9 @@ pub(super) async fn apply(
         | Decision::Reject { .. }
         | Decision::Settle { .. } => {}
     }
-    write_status(client, settings, observed, decision).await?;
+    write_status(context, observed, decision).await?;
     if let Decision::Attempt { number, clean_up, .. } = decision {
-        launch(client, settings, observed, (*number, *clean_up)).await?;
+        launch(context, observed, (*number, *clean_up)).await?;
     }
     Ok(())
 }
@@ -55,18 +52,17 @@ pub(super) async fn apply(
 /// Writes the controller's part of the status when it differs. The write fails when the resource has
 /// changed since it was read: then everything is looked at again.
 async fn write_status(
-    client: &Client,
-    settings: &Settings,
+    context: &Context,
     observed: &Observed,
     decision: &Decision,
 ) -> Result<(), Error> {
     let migration = &observed.migration;
     let mut status = publish::status(observed, decision);
     if let Some(worker) = status.worker.as_mut().filter(|worker| worker.image.is_empty()) {
-        worker.image.clone_from(&settings.worker_image);
+        worker.image.clone_from(&context.settings.worker_image);
     }
     let old = migration.status.clone().unwrap_or_default();
-    if status == (SchemaMigrationStatus { progress: None, report: None, ..old }) {
+    if status == (SchemaMigrationStatus { plan: None, progress: None, report: None, ..old }) {
         return Ok(());
     }
     let patch = Patch::Apply(json!({
@@ -77,14 +73,14 @@ async fn write_status(
         "status": status,
     }));
     let parameters = PatchParams::apply(names::CONTROLLER).force();
-    let api = migrations(client, migration);
+    let api = migrations(&context.client, migration);
     within("write the status", api.patch_status(name(migration), &parameters, &patch)).await?;
+    events::tell(&context.recorder, observed, &status).await;
     Ok(())
 }
 
 async fn launch(
-    client: &Client,
-    settings: &Settings,
+    context: &Context,
     observed: &Observed,
     (attempt, clean_up): (i64, bool),
 ) -> Result<(), Error> {
@@ -95,13 +91,13 @@ async fn launch(
     let plan = build::Plan {
         migration,
         secret: &target.spec.credentials_secret.name,
-        image: image.unwrap_or(&settings.worker_image),
+        image: image.unwrap_or(&context.settings.worker_image),
         attempt,
         clean_up,
-        logging: (&settings.log_format, &settings.log_level),
+        common: &context.settings.workers,
     };
     for object in build::objects(&plan) {
-        apply_object(client, migration, &object).await?;
+        apply_object(&context.client, migration, &object).await?;
     }
     Ok(())
 }

@@ -14,6 +14,9 @@ const CREDENTIALS: &str = "/credentials";
 const USER: u32 = 65532;
 /// Seconds from SIGTERM to SIGKILL: the worker leaves within ten, and ends a swap that is under way.
 const GRACE: u32 = 90;
+/// Where a worker serves health and metrics.
+const METRICS_PORT: u16 = 8080;
+const METRICS_ADDRESS: &str = "0.0.0.0:8080";
 /// Seconds that an ended Job is kept for those who want to read its log.
 const KEEP: u32 = 86_400;
 
@@ -29,8 +32,21 @@ pub struct Plan<'a> {
     pub attempt: i64,
     /// Whether it only cleans up.
     pub clean_up: bool,
-    /// How the worker logs: format and level.
-    pub logging: (&'a str, &'a str),
+    /// What holds for every worker.
+    pub common: &'a Common,
+}
+
+/// What holds for the workers of all migrations.
+#[derive(Clone, Debug, Default)]
+pub struct Common {
+    /// How they log: `text` or `json`.
+    pub log_format: String,
+    /// How much they log.
+    pub log_level: String,
+    /// When their image is pulled: `Always`, `IfNotPresent` or `Never`.
+    pub pull_policy: String,
+    /// Secrets, in the migrations' namespaces, with which it is pulled.
+    pub pull_secrets: Vec<String>,
 }
 
 /// The name of the worker's account and rights, the same for all attempts.
@@ -116,7 +132,10 @@ fn job(plan: &Plan<'_>) -> Value {
 }
 
 fn pod(plan: &Plan<'_>) -> Value {
-    json!({
+    let settings = plan.migration.spec.worker.clone().unwrap_or_default();
+    let secrets: Vec<Value> =
+        plan.common.pull_secrets.iter().map(|name| json!({"name": name})).collect();
+    let mut pod = json!({
         "restartPolicy": "Never",
         "serviceAccountName": account_name(plan.migration),
         "automountServiceAccountToken": true,
@@ -127,11 +146,30 @@ fn pod(plan: &Plan<'_>) -> Value {
         "containers": [container(plan)],
         "volumes": [{"name": "credentials", "secret": {"secretName": plan.secret,
             "defaultMode": 0o440}}],
-    })
+        "imagePullSecrets": secrets,
+        "nodeSelector": settings.node_selector,
+        "tolerations": settings.tolerations,
+        "priorityClassName": settings.priority_class_name,
+    });
+    if let Some(fields) = pod.as_object_mut() {
+        fields.retain(|_, value| !value.is_null() && *value != json!([]));
+    }
+    pod
+}
+
+/// What a container asks for and may use when the migration says nothing.
+fn resources(plan: &Plan<'_>) -> Value {
+    let settings = plan.migration.spec.worker.as_ref();
+    match settings.and_then(|worker| worker.resources.as_ref()) {
+        Some(resources) => json!(resources),
+        None => {
+            json!({"requests": {"cpu": "100m", "memory": "64Mi"}, "limits": {"memory": "512Mi"}})
+        }
+    }
 }
 
 fn container(plan: &Plan<'_>) -> Value {
-    let (format, level) = plan.logging;
+    let common = plan.common;
     let text = |name: &str, value: &str| json!({"name": name, "value": value});
     let metadata = &plan.migration.metadata;
     let mut arguments = vec!["worker".to_owned(), format!("--credentials={CREDENTIALS}")];
@@ -139,18 +177,20 @@ fn container(plan: &Plan<'_>) -> Value {
     json!({
         "name": "worker",
         "image": plan.image,
-        "imagePullPolicy": "IfNotPresent",
+        "imagePullPolicy": common.pull_policy,
         "args": arguments,
         "env": [
             text("GHOSTSHIP_NAMESPACE", metadata.namespace.as_deref().unwrap_or_default()),
             text("GHOSTSHIP_NAME", metadata.name.as_deref().unwrap_or_default()),
             text("GHOSTSHIP_UID", metadata.uid.as_deref().unwrap_or_default()),
             text("GHOSTSHIP_ATTEMPT", &plan.attempt.to_string()),
-            text("GHOSTSHIP_LOG_FORMAT", format),
-            text("GHOSTSHIP_LOG", level),
+            text("GHOSTSHIP_LISTEN", METRICS_ADDRESS),
+            text("GHOSTSHIP_LOG_FORMAT", &common.log_format),
+            text("GHOSTSHIP_LOG", &common.log_level),
             {"name": "GHOSTSHIP_POD", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
         ],
-        "resources": {"requests": {"cpu": "100m", "memory": "64Mi"}, "limits": {"memory": "512Mi"}},
+        "ports": [{"name": "metrics", "containerPort": METRICS_PORT}],
+        "resources": resources(plan),
         "securityContext": {"allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true,
             "capabilities": {"drop": ["ALL"]}},
         "terminationMessagePolicy": "File",

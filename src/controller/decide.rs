@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::api::control::annotation;
 use crate::api::migration::SchemaMigration;
 use crate::api::names;
-use crate::api::status::{Ending, EndingKind, SchemaMigrationStatus};
+use crate::api::status::{Ending, EndingKind, SchemaMigrationStatus, WorkerReport};
 use crate::api::target::MigrationTarget;
 use crate::api::validate::Violation;
 
@@ -229,10 +229,8 @@ fn status(observed: &Observed) -> SchemaMigrationStatus {
 
 /// How the newest attempt ended, if it did: as its worker reported, else as its pod said, else unknown.
 pub fn last_ending(observed: &Observed) -> Option<Ending> {
-    let status = status(observed);
-    let reported = status.report.filter(|report| Some(report.attempt) == status.attempt);
-    if let Some(ending) = reported.and_then(|report| report.ending) {
-        return Some(ending);
+    if let Some(ending) = reported_ending(&observed.migration) {
+        return Some(ending.clone());
     }
     match &observed.worker {
         Worker::Ended { last_words, .. } => Some(unreported(last_words.as_ref())),
@@ -265,8 +263,34 @@ fn panicked() -> Ending {
     }
 }
 
+/// What the worker of the newest attempt says of itself.
+pub fn report(observed: &Observed) -> Option<&WorkerReport> {
+    current_report(&observed.migration)
+}
+
+fn current_report(migration: &SchemaMigration) -> Option<&WorkerReport> {
+    let status = migration.status.as_ref()?;
+    status.report.as_ref().filter(|report| Some(report.attempt) == status.attempt)
+}
+
+/// How the newest attempt ended, as its worker reported.
+pub fn reported_ending(migration: &SchemaMigration) -> Option<&Ending> {
+    current_report(migration)?.ending.as_ref()
+}
+
+/// Whether an end leaves nothing half-way on the server.
+pub fn is_clean(ending: &Ending) -> bool {
+    match ending.outcome {
+        EndingKind::Completed | EndingKind::AlreadyApplied | EndingKind::Aborted => true,
+        EndingKind::Refused => is_final(ending),
+        EndingKind::Failed | EndingKind::Panicked | EndingKind::Left | EndingKind::Superseded => {
+            false
+        }
+    }
+}
+
 /// Whether no further attempt follows by itself.
-fn is_final(ending: &Ending) -> bool {
+pub fn is_final(ending: &Ending) -> bool {
     match ending.outcome {
         EndingKind::Completed
         | EndingKind::AlreadyApplied

@@ -5,6 +5,9 @@
 mod apply;
 pub mod build;
 pub mod decide;
+pub mod election;
+mod events;
+mod metrics;
 mod observe;
 pub mod publish;
 pub mod queue;
@@ -12,20 +15,28 @@ mod samples;
 pub mod standing;
 pub mod validate;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
+use futures_util::future::join_all;
 use k8s_openapi::api::batch::v1::Job;
 use kube::runtime::controller::{Action, Config, Controller};
+use kube::runtime::events::{Recorder, Reporter};
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::runtime::watcher;
 use kube::{Api, Client};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use self::decide::{Decision, decide};
+use self::election::Candidacy;
+use self::metrics::Metrics;
 use crate::api::migration::SchemaMigration;
+use crate::api::names;
 use crate::api::target::MigrationTarget;
+use crate::probes::{self, Readiness};
 use crate::shutdown::Signals;
 
 /// Migrations looked at side by side.
@@ -33,7 +44,9 @@ const CONCURRENCY: u16 = 8;
 /// A resource is looked at anew so often even when nothing tells that it changed.
 const SAFETY_NET: Duration = Duration::from_secs(120);
 /// One that waits for another is looked at so often.
-const QUEUED: Duration = Duration::from_secs(10);
+const QUEUED: Duration = Duration::from_secs(15);
+/// One whose worker has not reported yet, so that what hinders its pod is told.
+const STARTING: Duration = Duration::from_secs(5);
 /// Pause after an error.
 const AFTER_ERROR: Duration = Duration::from_secs(5);
 
@@ -46,10 +59,14 @@ pub struct Settings {
     pub selector: String,
     /// The image of new migrations' workers.
     pub worker_image: String,
-    /// How workers log.
-    pub log_format: String,
-    /// How much workers log.
-    pub log_level: String,
+    /// What holds for all workers.
+    pub workers: build::Common,
+    /// Migrations that work at a time, of all targets together; 0 for no limit.
+    pub max_active: usize,
+    /// Where health and metrics are served.
+    pub listen: SocketAddr,
+    /// Who leads.
+    pub candidacy: Candidacy,
 }
 
 /// Why something could not be done; it is tried again.
@@ -75,74 +92,166 @@ pub enum Error {
         /// What was asked.
         doing: &'static str,
     },
+    /// The Lease cannot be read or written.
+    #[error("cannot take part in the election of a leader")]
+    Elect {
+        /// What is wrong.
+        source: Box<kube_lease_manager::LeaseManagerError>,
+    },
+    /// Another process leads.
+    #[error("another controller leads now")]
+    LoseLease,
+    /// The address for health and metrics cannot be served.
+    #[error("cannot serve health and metrics on {address}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// The metrics cannot be made.
+    #[error("cannot make the metrics")]
+    Measure {
+        /// What is wrong with them.
+        source: prometheus::Error,
+    },
     /// The target vanished between two looks.
     #[error("the target is gone")]
     NoTarget,
 }
 
+impl Error {
+    /// Whether the resource has changed since it was read: it is only looked at again.
+    fn is_conflict(&self) -> bool {
+        matches!(self, Self::Ask { source: kube::Error::Api(status), .. } if status.is_conflict())
+    }
+}
+
 struct Context {
     client: Client,
     settings: Settings,
-    migrations: Store<SchemaMigration>,
+    recorder: Recorder,
+    metrics: Metrics,
+    stores: Vec<Store<SchemaMigration>>,
 }
 
-/// Runs until a signal asks for the end.
+/// Runs until a signal asks for the end. A process that does not lead waits and answers probes.
 ///
 /// # Errors
 ///
-/// When the API server cannot be found.
+/// When the API server cannot be found, the address cannot be served, or the Lease is lost.
 pub async fn run(settings: Settings, mut signals: Signals) -> Result<(), Error> {
     let client = Client::try_default()
         .await
         .map_err(|source| Error::FindCluster { source: Box::new(source) })?;
-    let stop = CancellationToken::new();
+    let metrics = Metrics::new().map_err(|source| Error::Measure { source })?;
+    let (stop, readiness) = (CancellationToken::new(), Readiness::default());
     let scopes = match settings.namespaces.is_empty() {
-        true => vec![None],
-        false => settings.namespaces.iter().cloned().map(Some).collect(),
+        true => vec![Scope::new(&client, &settings, None, &stop)],
+        false => {
+            let named = settings.namespaces.iter();
+            named.map(|name| Scope::new(&client, &settings, Some(name), &stop)).collect()
+        }
     };
-    let runs =
-        scopes.into_iter().map(|scope| control(client.clone(), settings.clone(), scope, &stop));
+    let stores: Vec<_> = scopes.iter().map(|scope| scope.controller.store()).collect();
+    let address = settings.listen;
+    let scrape = {
+        let (metrics, stores) = (metrics.clone(), stores.clone());
+        move || metrics.render(&everything(&stores))
+    };
+    let reporter = Reporter {
+        controller: names::CONTROLLER.to_owned(),
+        instance: Some(settings.candidacy.identity.clone()),
+    };
+    let recorder = Recorder::new(client.clone(), reporter);
+    let context = Context { client, settings, recorder, metrics, stores };
+    readiness.declare();
     tokio::select! {
-        _ = futures_util::future::join_all(runs) => {}
-        () = signals.watch(&stop) => {}
+        error = serve(address, readiness, scrape) => Err(error),
+        led = Box::pin(lead(Arc::new(context), scopes, &stop)) => led,
+        () = signals.watch(&stop) => Ok(()),
     }
+}
+
+/// Serves health and metrics as long as the process lives.
+async fn serve(
+    address: SocketAddr,
+    readiness: Readiness,
+    scrape: impl Fn() -> String + Clone + Send + Sync + 'static,
+) -> Error {
+    match probes::serve(address, readiness, scrape).await {
+        Err(source) => Error::Listen { address, source },
+        Ok(never) => match never {},
+    }
+}
+
+/// Waits for the Lease, and works as long as it is held.
+async fn lead(
+    context: Arc<Context>,
+    scopes: Vec<Scope>,
+    stop: &CancellationToken,
+) -> Result<(), Error> {
+    let lease = tokio::select! {
+        lease = election::win(&context.settings.candidacy) => lease?,
+        () = stop.cancelled() => return Ok(()),
+    };
+    context.metrics.lead();
+    let working = scopes.into_iter().map(|scope| scope.work(Arc::clone(&context)));
+    tokio::select! {
+        _ = join_all(working) => {}
+        lost = election::hold(&lease) => match lost {
+            Err(error) => return Err(error),
+            Ok(never) => match never {},
+        },
+    }
+    election::release(&lease).await;
     Ok(())
 }
 
-/// Controls one namespace, or all.
-async fn control(
-    client: Client,
-    settings: Settings,
-    namespace: Option<String>,
-    stop: &CancellationToken,
-) {
-    let migrations: Api<SchemaMigration> = scoped(&client, namespace.as_deref());
-    let jobs: Api<Job> = scoped(&client, namespace.as_deref());
-    let targets: Api<MigrationTarget> = scoped(&client, namespace.as_deref());
-    let own = watcher::Config::default().labels(&settings.selector);
-    let of_ours = watcher::Config::default().labels("app.kubernetes.io/managed-by=ghostship");
-    let stop = stop.clone();
-    let controller = Controller::new(migrations, own)
-        .with_config(Config::default().concurrency(CONCURRENCY))
-        .owns(jobs, of_ours)
-        .graceful_shutdown_on(async move { stop.cancelled().await });
-    let store = controller.store();
-    let of_target = store.clone();
-    let context = Arc::new(Context { client, settings, migrations: store });
-    let controller = controller.watches(targets, watcher::Config::default(), move |target| {
-        let naming = of_target.state();
-        naming
-            .into_iter()
-            .filter(|migration| names(migration, &target))
-            .map(|migration| ObjectRef::from_obj(migration.as_ref()))
-            .collect::<Vec<_>>()
-    });
-    let mut results = controller.run(reconcile, after_error, context).boxed();
-    while let Some(result) = results.next().await {
-        if let Err(error) = result {
-            tracing::debug!(%error, "a look failed");
+/// One namespace, or all.
+struct Scope {
+    controller: Controller<SchemaMigration>,
+}
+
+impl Scope {
+    fn new(
+        client: &Client,
+        settings: &Settings,
+        namespace: Option<&str>,
+        stop: &CancellationToken,
+    ) -> Self {
+        let migrations: Api<SchemaMigration> = scoped(client, namespace);
+        let jobs: Api<Job> = scoped(client, namespace);
+        let targets: Api<MigrationTarget> = scoped(client, namespace);
+        let own = watcher::Config::default().labels(&settings.selector);
+        let of_ours = watcher::Config::default().labels("app.kubernetes.io/managed-by=ghostship");
+        let stop = stop.clone();
+        let controller = Controller::new(migrations, own)
+            .with_config(Config::default().concurrency(CONCURRENCY))
+            .owns(jobs, of_ours)
+            .graceful_shutdown_on(async move { stop.cancelled().await });
+        let store = controller.store();
+        let controller = controller.watches(targets, watcher::Config::default(), move |target| {
+            let all = store.state().into_iter();
+            all.filter(|migration| names(migration, &target))
+                .map(|migration| ObjectRef::from_obj(migration.as_ref()))
+                .collect::<Vec<_>>()
+        });
+        Self { controller }
+    }
+
+    async fn work(self, context: Arc<Context>) {
+        let mut results = self.controller.run(reconcile, after_error, context).boxed();
+        while let Some(result) = results.next().await {
+            if let Err(error) = result {
+                tracing::debug!(%error, "a look failed");
+            }
         }
     }
+}
+
+fn everything(stores: &[Store<SchemaMigration>]) -> Vec<Arc<SchemaMigration>> {
+    stores.iter().flat_map(Store::state).collect()
 }
 
 fn scoped<K>(client: &Client, namespace: Option<&str>) -> Api<K>
@@ -165,45 +274,59 @@ async fn reconcile(
     migration: Arc<SchemaMigration>,
     context: Arc<Context>,
 ) -> Result<Action, Error> {
-    let all: Vec<SchemaMigration> = context
-        .migrations
-        .state()
-        .iter()
-        .filter(|other| other.metadata.namespace == migration.metadata.namespace)
-        .map(|other| other.as_ref().clone())
-        .collect();
-    let observed = observe::observe(&context.client, &migration, &all).await?;
+    let began = Instant::now();
+    let result = look(&migration, &context).await;
+    let name = match &result {
+        Ok(_) => "done",
+        Err(error) if error.is_conflict() => "conflict",
+        Err(_) => "error",
+    };
+    context.metrics.count(name, began.elapsed());
+    result
+}
+
+async fn look(migration: &SchemaMigration, context: &Context) -> Result<Action, Error> {
+    let observed = observe::observe(context, migration).await?;
     let decision = decide(&observed);
-    tracing::debug!(
-        namespace = migration.metadata.namespace,
-        name = migration.metadata.name,
-        ?decision,
-        "decided"
-    );
-    apply::apply(&context.client, &context.settings, &observed, &decision).await?;
+    let (namespace, name) = (&migration.metadata.namespace, &migration.metadata.name);
+    tracing::debug!(namespace, name, ?decision, "decided");
+    apply::apply(context, &observed, &decision).await?;
     Ok(next_look(&observed, &decision))
 }
 
 fn next_look(observed: &decide::Observed, decision: &Decision) -> Action {
-    match decision {
+    let pause = match decision {
         Decision::Wait { until, .. } => {
             let left = Duration::try_from(until.duration_since(observed.now));
-            Action::requeue(left.unwrap_or_default() + Duration::from_millis(200))
+            left.unwrap_or_default() + Duration::from_millis(200)
         }
-        Decision::Queue { .. } => Action::requeue(QUEUED),
-        Decision::Ignore | Decision::Settle { .. } => Action::await_change(),
-        _ => Action::requeue(SAFETY_NET),
-    }
+        Decision::Queue { .. } => QUEUED,
+        Decision::Ignore | Decision::Settle { .. } => return Action::await_change(),
+        Decision::Attempt { .. } | Decision::Launch { .. } => STARTING,
+        Decision::Follow { .. } if decide::report(observed).is_none() => STARTING,
+        Decision::Hold
+        | Decision::Follow { .. }
+        | Decision::Reject { .. }
+        | Decision::Release { .. }
+        | Decision::Stop => SAFETY_NET,
+    };
+    Action::requeue(jittered(pause))
+}
+
+/// Up to a tenth longer, so that what began together does not stay together.
+fn jittered(pause: Duration) -> Duration {
+    let share = f64::from(jiff::Timestamp::now().subsec_nanosecond().unsigned_abs()) / 1e10;
+    pause.mul_f64(1.0 + share)
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "the signature that the runtime asks for")]
 fn after_error(migration: Arc<SchemaMigration>, error: &Error, _: Arc<Context>) -> Action {
-    let is_conflict = matches!(error, Error::Ask { source: kube::Error::Api(status), .. } if status.is_conflict());
-    if !is_conflict {
+    if !error.is_conflict() {
         let (namespace, name) = (&migration.metadata.namespace, &migration.metadata.name);
         tracing::warn!(namespace, name, error = chain(error), "a look failed; it is repeated");
     }
-    Action::requeue(if is_conflict { Duration::from_millis(100) } else { AFTER_ERROR })
+    let pause = if error.is_conflict() { Duration::from_millis(100) } else { AFTER_ERROR };
+    Action::requeue(jittered(pause))
 }
 
 fn chain(error: &dyn std::error::Error) -> String {

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
+use k8s_openapi::api::core::v1::{ContainerStatus, Event, Pod};
 use kube::api::ListParams;
-use kube::{Api, Client};
+use kube::{Api, Client, ResourceExt};
 use tokio::time::timeout;
 
 use super::decide::{Observed, Worker};
-use super::{Error, build, queue, validate};
+use super::{Context, Error, build, everything, queue, validate};
 use crate::api::migration::SchemaMigration;
 use crate::api::names;
 use crate::api::target::MigrationTarget;
@@ -19,17 +19,19 @@ use crate::api::target::MigrationTarget;
 /// How long one request to the API server may take.
 pub(super) const CALL: Duration = Duration::from_secs(10);
 
-/// Observes one migration; `all` are the migrations that may stand in front of it.
+/// Observes one migration.
 pub(super) async fn observe(
-    client: &Client,
+    context: &Context,
     migration: &SchemaMigration,
-    all: &[SchemaMigration],
 ) -> Result<Observed, Error> {
     let namespace = migration.metadata.namespace.as_deref().unwrap_or_default();
-    let targets: Api<MigrationTarget> = Api::namespaced(client.clone(), namespace);
+    let targets: Api<MigrationTarget> = Api::namespaced(context.client.clone(), namespace);
     let target = within("read a target", targets.get_opt(&migration.spec.target)).await?;
-    let worker = worker(client, migration, namespace).await?;
-    let in_front = target.as_ref().and_then(|target| queue::in_front(migration, target, all));
+    let worker = worker(&context.client, migration, namespace).await?;
+    let in_front = target.as_ref().and_then(|target| {
+        let (all, limit) = (everything(&context.stores), context.settings.max_active);
+        queue::in_front(migration, target, &all, limit)
+    });
     Ok(Observed {
         violations: validate::violations(migration, target.as_ref()),
         migration: migration.clone(),
@@ -70,7 +72,8 @@ async fn worker(
     if has_ended(&job) {
         return Ok(Worker::Ended { clean_up, last_words: last_words(&pods) });
     }
-    Ok(Worker::Active { clean_up, problem: problem(&pods) })
+    let problem = problem(client, (namespace, &name), &pods).await?;
+    Ok(Worker::Active { clean_up, problem })
 }
 
 fn label<'a>(job: &'a Job, name: &str) -> Option<&'a str> {
@@ -96,15 +99,44 @@ fn last_words(pods: &[Pod]) -> Option<(i32, String)> {
     })
 }
 
-/// Why the pod does not run, in the words of the scheduler or the kubelet.
-fn problem(pods: &[Pod]) -> Option<String> {
-    let pod = pods.iter().find(|pod| phase(pod) == "Pending")?;
+/// Why the worker does not run, in the words of the scheduler, the kubelet or admission.
+async fn problem(
+    client: &Client,
+    (namespace, job): (&str, &str),
+    pods: &[Pod],
+) -> Result<Option<String>, Error> {
+    let pending = pods.iter().find(|pod| phase(pod) == "Pending");
+    let told = match pending {
+        None if !pods.is_empty() => return Ok(None),
+        None => warning(client, namespace, job).await?,
+        Some(pod) => match pod_problem(pod) {
+            Some(told) => Some(told),
+            None => warning(client, namespace, &pod.name_any()).await?,
+        },
+    };
+    Ok(told.map(|why| format!("the worker's pod does not start: {why}")))
+}
+
+/// The newest warning about an object.
+async fn warning(client: &Client, namespace: &str, name: &str) -> Result<Option<String>, Error> {
+    let events: Api<Event> = Api::namespaced(client.clone(), namespace);
+    let about = ListParams::default().fields(&format!("involvedObject.name={name},type=Warning"));
+    let mut found = within("list events", events.list(&about)).await?.items;
+    found.sort_by_key(|event| event.metadata.creation_timestamp.as_ref().map(|time| time.0));
+    let newest = found.pop();
+    Ok(newest.map(|event| {
+        let words = [event.reason, event.message].into_iter().flatten();
+        words.collect::<Vec<_>>().join(": ")
+    }))
+}
+
+fn pod_problem(pod: &Pod) -> Option<String> {
     let waiting = containers(pod).find_map(|container| container.state.as_ref()?.waiting.as_ref());
     let told = waiting.and_then(|waiting| {
         let reason = waiting.reason.clone().filter(|reason| reason != "ContainerCreating")?;
         Some(format!("{reason}: {}", waiting.message.clone().unwrap_or_default()))
     });
-    told.or_else(|| unscheduled(pod)).map(|why| format!("the worker's pod does not start: {why}"))
+    told.or_else(|| unscheduled(pod))
 }
 
 fn unscheduled(pod: &Pod) -> Option<String> {

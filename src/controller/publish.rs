@@ -1,10 +1,9 @@
 //! What the controller tells about a migration: its part of the status and an event per change of
 //! phase. The status is computed by a pure function and written only when it differs.
 
-use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
-use super::decide::{Decision, Observed};
+use super::decide::{self, Decision, Observed};
 use super::standing::{Health, Standing, standing};
 use crate::api::control::{self, CutOverWord};
 use crate::api::migration::SchemaMigration;
@@ -13,8 +12,7 @@ use crate::api::status::{
     CutOverStatus, Latch, SchemaMigrationStatus, TRANSITIONS, Transition, WorkerStatus, bounded,
 };
 
-/// The controller's part of the status after this decision; `progress` and `report` are left out, they
-/// belong to the worker.
+/// The controller's part of the status after this decision; what belongs to the worker is left out.
 pub fn status(observed: &Observed, decision: &Decision) -> SchemaMigrationStatus {
     let old = observed.migration.status.clone().unwrap_or_default();
     let standing = standing(observed, decision);
@@ -32,9 +30,13 @@ pub fn status(observed: &Observed, decision: &Decision) -> SchemaMigrationStatus
         started_at: old.started_at.clone(),
         completed_at: old.completed_at.clone(),
         transitions: transitions(&old.transitions, &standing, &now),
+        plan: None,
         progress: None,
         report: None,
     };
+    if let (Some(worker), Some(report)) = (new.worker.as_mut(), decide::report(observed)) {
+        worker.pod = Some(report.pod.clone());
+    }
     match decision {
         Decision::Attempt { number, failures, .. } => count(&mut new, observed, *number, *failures),
         Decision::Wait { until, failures, .. } => {
@@ -65,6 +67,7 @@ fn count(status: &mut SchemaMigrationStatus, observed: &Observed, number: i64, f
     let image = status.worker.take().map(|worker| worker.image).unwrap_or_default();
     status.worker = Some(WorkerStatus {
         job: super::build::job_name(&observed.migration, number),
+        pod: None,
         image,
         started_at: Some(now),
         failures,
@@ -91,7 +94,15 @@ fn cut_over(
         _ if control::is_postponed(migration) => "Postponed",
         _ => "Allowed",
     };
-    CutOverStatus { state: state.to_owned(), permission }
+    let progress = migration.status.as_ref().and_then(|status| status.progress.as_ref());
+    let ending = decide::report(observed).and_then(|report| report.ending.as_ref());
+    CutOverStatus {
+        state: state.to_owned(),
+        permission,
+        attempts: progress.map_or(0, |progress| progress.cut_over_attempts),
+        last_error: progress.and_then(|progress| progress.last_cut_over_error.clone()),
+        lock_time: ending.and_then(|ending| ending.lock_time.clone()),
+    }
 }
 
 fn panicked(observed: &Observed, old: Option<&Latch>) -> Option<Latch> {
@@ -134,43 +145,49 @@ fn transitions(old: &[Transition], standing: &Standing, now: &Time) -> Vec<Trans
     all.split_off(surplus)
 }
 
+/// The four that tools read, then the milestones of a migration.
 fn conditions(observed: &Observed, standing: &Standing, old: &[Condition]) -> Vec<Condition> {
     let (ready, reconciling, stalled, succeeded) = match standing.health {
-        Health::Progressing | Health::Suspended => ("False", "True", "False", "Unknown"),
+        Health::Progressing | Health::Retrying | Health::Suspended => {
+            ("False", "True", "False", "Unknown")
+        }
         Health::Done => ("True", "False", "False", "True"),
         Health::Failed => ("False", "False", "True", "False"),
     };
-    let mut wanted = vec![
-        ("Ready", ready),
-        ("Reconciling", reconciling),
-        ("Stalled", stalled),
-        ("Succeeded", succeeded),
+    let reason = standing.reason.as_str();
+    let reconciling_reason = match standing.health {
+        Health::Retrying => "ProgressingWithRetry",
+        _ => reason,
+    };
+    let message = standing.message.as_str();
+    let quiet = |state: &str| if state == "True" { message } else { "" }.to_owned();
+    let wanted = [
+        ("Ready", ready, reason, message.to_owned()),
+        ("Reconciling", reconciling, reconciling_reason, quiet(reconciling)),
+        ("Stalled", stalled, reason, quiet(stalled)),
+        ("Succeeded", succeeded, reason, quiet(succeeded)),
     ];
-    wanted.extend(standing.milestones.iter().map(|(name, holds)| (*name, truth(*holds))));
-    let generation = observed.migration.metadata.generation;
-    wanted
-        .into_iter()
-        .map(|(name, state)| condition((name, state), standing, (old, generation, observed.now)))
-        .collect()
+    let milestones = standing
+        .milestones
+        .iter()
+        .map(|one| (one.name, truth(one.holds), one.reason.as_str(), one.message.clone()));
+    let all = wanted.into_iter().chain(milestones);
+    all.map(|(type_, status, reason, message)| {
+        let before = old.iter().find(|one| one.type_ == type_ && one.status == status);
+        Condition {
+            type_: type_.to_owned(),
+            status: status.to_owned(),
+            reason: reason.to_owned(),
+            message: bounded(&message),
+            observed_generation: observed.migration.metadata.generation,
+            // The time of the last change stays until it changes again.
+            last_transition_time: before
+                .map_or(Time(observed.now), |one| one.last_transition_time.clone()),
+        }
+    })
+    .collect()
 }
 
 fn truth(holds: bool) -> &'static str {
     if holds { "True" } else { "False" }
-}
-
-/// The time of a condition's last change stays until it changes.
-fn condition(
-    (name, state): (&str, &str),
-    standing: &Standing,
-    (old, generation, now): (&[Condition], Option<i64>, Timestamp),
-) -> Condition {
-    let before = old.iter().find(|one| one.type_ == name && one.status == state);
-    Condition {
-        type_: name.to_owned(),
-        status: state.to_owned(),
-        reason: standing.reason.clone(),
-        message: bounded(&standing.message),
-        observed_generation: generation,
-        last_transition_time: before.map_or(Time(now), |one| one.last_transition_time.clone()),
-    }
 }

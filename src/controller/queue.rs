@@ -1,30 +1,53 @@
 //! Who goes first: migrations of one table one after the other, and so many of one target at a time.
 //! First come, first served. Pure.
 
+use std::sync::Arc;
+
+use super::{decide, validate};
 use crate::api::migration::SchemaMigration;
-use crate::api::status::EndingKind;
 use crate::api::target::MigrationTarget;
 
-/// Who has to end before `own` may begin, in words; `None` when it is its turn.
+/// Who has to end before `own` may begin, in words; `None` when it is its turn. `all` are the migrations
+/// of every namespace, `max_active` how many of them may work at a time, 0 for no limit.
 pub fn in_front(
     own: &SchemaMigration,
     target: &MigrationTarget,
-    all: &[SchemaMigration],
+    all: &[Arc<SchemaMigration>],
+    max_active: usize,
 ) -> Option<String> {
-    let siblings = || all.iter().filter(|other| is_same_target(own, other) && !is_same(own, other));
-    let earlier = siblings().filter(|other| !is_settled(other) && goes_before(other, own));
-    if let Some(other) = earlier.clone().find(|other| is_same_table(own, other)) {
-        let table = format!("{}.{}", own.spec.database, own.spec.table);
-        return Some(format!("{} to end: it changes {table} as well", name(other)));
+    if max_active > 0 && all.iter().filter(|other| works(other)).count() >= max_active {
+        return Some(format!(
+            "one of {max_active} migrations to end: this controller runs no more"
+        ));
     }
+    let siblings = all.iter().map(Arc::as_ref).filter(|other| is_same_target(own, other));
+    let mut earlier: Vec<&SchemaMigration> = siblings
+        .filter(|other| !is_same(own, other) && goes_before(other, own))
+        .filter(|other| has_begun(other) || validate::violations(other, Some(target)).is_empty())
+        .collect();
+    earlier.sort_by_key(|other| order(other));
+    if let Some(other) =
+        earlier.iter().find(|other| holds_table(other) && is_same_table(own, other))
+    {
+        return Some(behind_table(own, other));
+    }
+    earlier.retain(|other| works(other) || !has_begun(other));
     let limit = usize::from(target.spec.max_concurrent_migrations);
-    let ahead: Vec<&SchemaMigration> = earlier.collect();
-    let last = ahead.get(limit.checked_sub(1)?)?;
-    Some(format!(
-        "{} to end: MigrationTarget {} runs {limit} at a time",
-        name(last),
-        own.spec.target
-    ))
+    let last = earlier.get(limit.checked_sub(1)?)?;
+    let (name, target) = (name(last), &own.spec.target);
+    Some(format!("{name} to end: MigrationTarget {target} runs {limit} at a time"))
+}
+
+fn behind_table(own: &SchemaMigration, other: &SchemaMigration) -> String {
+    let table = format!("{}.{}", own.spec.database, own.spec.table);
+    let name = name(other);
+    match works(other) || !has_begun(other) {
+        true => format!("{name} to end: it changes {table} as well"),
+        false => format!(
+            "{name}, which stopped half-way on {table}: let it go on with kubectl ghostship retry, or \
+             delete it, which cleans up"
+        ),
+    }
 }
 
 /// One that has begun goes before one that has not; then the older one, then by name.
@@ -41,19 +64,15 @@ fn has_begun(migration: &SchemaMigration) -> bool {
     migration.status.as_ref().is_some_and(|status| status.attempt.is_some())
 }
 
-/// Whether it holds nobody up any more: it ended well, was aborted or refused.
-fn is_settled(migration: &SchemaMigration) -> bool {
-    let report = migration.status.as_ref().and_then(|status| status.report.as_ref());
-    let ending = report.and_then(|report| report.ending.as_ref());
-    ending.is_some_and(|ending| match ending.outcome {
-        EndingKind::Completed
-        | EndingKind::AlreadyApplied
-        | EndingKind::Aborted
-        | EndingKind::Refused => true,
-        EndingKind::Left | EndingKind::Panicked | EndingKind::Superseded | EndingKind::Failed => {
-            false
-        }
-    })
+/// Whether it has begun and has not come to an end, or is cleaned up.
+fn works(migration: &SchemaMigration) -> bool {
+    let ends = decide::reported_ending(migration).is_some_and(decide::is_final);
+    has_begun(migration) && !ends
+}
+
+/// Whether it may have something of its table on the server, or will.
+fn holds_table(migration: &SchemaMigration) -> bool {
+    !decide::reported_ending(migration).is_some_and(decide::is_clean)
 }
 
 fn is_same(one: &SchemaMigration, other: &SchemaMigration) -> bool {
@@ -74,4 +93,99 @@ fn is_same_table(one: &SchemaMigration, other: &SchemaMigration) -> bool {
 
 fn name(migration: &SchemaMigration) -> String {
     migration.metadata.name.clone().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    const TARGET: &str = r#"{"apiVersion": "ghostship.dev/v1alpha1", "kind": "MigrationTarget",
+        "metadata": {"name": "db", "namespace": "shop"},
+        "spec": {"host": "db.shop.svc", "credentialsSecret": {"name": "db"}, "allowedDatabases": ["shop"]}}"#;
+
+    fn migration(name: &str, table: &str, minute: u8, changes: &Value) -> Arc<SchemaMigration> {
+        let mut document = json!({
+            "apiVersion": "ghostship.dev/v1alpha1", "kind": "SchemaMigration",
+            "metadata": {"name": name, "namespace": "shop", "uid": name,
+                "creationTimestamp": format!("2026-01-01T11:{minute:02}:00Z")},
+            "spec": {"target": "db", "database": "shop", "table": table, "alter": "ENGINE=InnoDB"},
+        });
+        crate::controller::samples::merge(&mut document, changes);
+        Arc::new(serde_json::from_value(document).unwrap())
+    }
+
+    fn ended(outcome: &str, reason: &str) -> Value {
+        json!({"status": {"attempt": 1,
+            "report": {"attempt": 1, "ending": {"outcome": outcome, "reason": reason}}}})
+    }
+
+    #[test]
+    fn one_waits_for_those_that_came_first() {
+        let new = json!({});
+        let begun = json!({"status": {"attempt": 1}});
+        let wrong = json!({"spec": {"database": "another"}});
+        let rows = [
+            ("alone", vec![], None),
+            ("behind an older one", vec![("a", "u", 1, new.clone())], Some("runs 1 at a time")),
+            ("before a younger one", vec![("z", "u", 50, new.clone())], None),
+            (
+                "behind a younger one that has begun",
+                vec![("z", "u", 50, begun.clone())],
+                Some("z to end"),
+            ),
+            ("behind one of the same table", vec![("a", "T", 1, begun)], Some("changes shop.t")),
+            ("one that was refused by its target", vec![("a", "t", 1, wrong)], None),
+            ("one that is done", vec![("a", "t", 1, ended("Completed", "Completed"))], None),
+            ("one that was refused", vec![("a", "t", 1, ended("Refused", "Triggers"))], None),
+            (
+                "one that retries",
+                vec![("a", "u", 1, ended("Failed", "DiskFull"))],
+                Some("a to end"),
+            ),
+            (
+                "one that failed on another table",
+                vec![("a", "u", 1, ended("Failed", "DuplicateKey"))],
+                None,
+            ),
+            (
+                "one that failed half-way",
+                vec![("a", "t", 1, ended("Failed", "DuplicateKey"))],
+                Some("half-way"),
+            ),
+            (
+                "one that panicked",
+                vec![("a", "t", 1, ended("Panicked", "Panicked"))],
+                Some("half-way"),
+            ),
+        ];
+        let target: MigrationTarget = serde_json::from_str(TARGET).unwrap();
+        for (name, others, expected) in rows {
+            let own = migration("own", "t", 30, &new);
+            let mut all: Vec<_> = others
+                .iter()
+                .map(|(name, table, minute, changes)| migration(name, table, *minute, changes))
+                .collect();
+            all.push(Arc::clone(&own));
+            let found = in_front(&own, &target, &all, 0);
+            match expected {
+                None => assert_eq!(found, None, "{name}"),
+                Some(words) => {
+                    assert!(found.clone().unwrap_or_default().contains(words), "{name}: {found:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_controller_runs_no_more_than_it_may() {
+        let target: MigrationTarget = serde_json::from_str(TARGET).unwrap();
+        let elsewhere = json!({"metadata": {"namespace": "other"}, "status": {"attempt": 1}});
+        let (own, other) =
+            (migration("own", "t", 30, &json!({})), migration("a", "u", 1, &elsewhere));
+        let all = [Arc::clone(&own), other];
+        assert_eq!(in_front(&own, &target, &all, 2), None);
+        assert!(in_front(&own, &target, &all, 1).unwrap().contains("runs no more"));
+    }
 }

@@ -1,7 +1,7 @@
 //! Where a migration stands, for people and for tools: phase, reason, message, health and milestones.
 //! Pure; the table of states is tested row by row.
 
-use super::decide::{Decision, Observed};
+use super::decide::{self, Decision, Observed};
 use crate::api::control;
 use crate::api::duration;
 use crate::api::status::{Ending, EndingKind, SchemaMigrationStatus, WorkerReport};
@@ -12,6 +12,8 @@ use crate::api::validate::{Control, Violation};
 pub enum Health {
     /// It works or will work by itself.
     Progressing,
+    /// An attempt ended early; another one follows by itself.
+    Retrying,
     /// It waits for a human.
     Suspended,
     /// It has ended well.
@@ -31,8 +33,21 @@ pub struct Standing {
     pub message: String,
     /// How tools see it.
     pub health: Health,
-    /// The conditions of the migration itself and whether they hold.
-    pub milestones: Vec<(&'static str, bool)>,
+    /// The conditions of the migration itself.
+    pub milestones: Vec<Milestone>,
+}
+
+/// A condition of the migration itself.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Milestone {
+    /// Its type.
+    pub name: &'static str,
+    /// Whether it holds.
+    pub holds: bool,
+    /// The stable word of the reason.
+    pub reason: String,
+    /// What it means now; empty when the name says it.
+    pub message: String,
 }
 
 /// Where it stands after this decision.
@@ -85,7 +100,7 @@ fn waiting(observed: &Observed, until: &jiff::Timestamp, why: &Ending) -> Told {
         why.message,
         duration::format(left)
     );
-    ("Retrying".to_owned(), why.reason.clone(), message, Health::Progressing)
+    ("Retrying".to_owned(), why.reason.clone(), message, Health::Retrying)
 }
 
 fn settled(ending: &Ending) -> Told {
@@ -109,8 +124,7 @@ fn settled(ending: &Ending) -> Told {
 }
 
 fn following(observed: &Observed, problem: Option<&str>) -> Told {
-    let status = observed.migration.status.clone().unwrap_or_default();
-    let report = status.report.filter(|report| Some(report.attempt) == status.attempt);
+    let report = decide::report(observed);
     if observed.migration.metadata.deletion_timestamp.is_some() {
         return simple(
             "Terminating",
@@ -125,7 +139,7 @@ fn following(observed: &Observed, problem: Option<&str>) -> Told {
     if let Some(problem) = problem {
         return simple(&report.phase, "WorkerPending", problem);
     }
-    running(observed, &report)
+    running(observed, report)
 }
 
 fn running(observed: &Observed, report: &WorkerReport) -> Told {
@@ -153,10 +167,25 @@ fn running(observed: &Observed, report: &WorkerReport) -> Told {
         _ if is_throttled(migration.status.as_ref()) => {
             ("Throttled", Health::Progressing, throttled(migration.status.as_ref()))
         }
-        _ if wait.is_empty() => ("Running", Health::Progressing, "it works".to_owned()),
+        _ if wait.is_empty() => ("Running", Health::Progressing, work(&report.phase).to_owned()),
         _ => ("Waiting", Health::Progressing, format!("it waits for {wait}")),
     };
     (report.phase.clone(), reason.to_owned(), message, health)
+}
+
+/// What goes on in a phase of the engine.
+fn work(phase: &str) -> &'static str {
+    match phase {
+        "Preflight" => "the server, the table and the change are checked",
+        "Prepare" => "the shadow table is made and the binlog is opened",
+        "RowCopy" => "rows are copied to the shadow table and changes follow",
+        "CatchUp" => "the rows are copied; the last changes are applied",
+        "Verify" => "every row of both tables is compared",
+        "AwaitCutOver" => "copied and verified; the cut-over is next",
+        "CutOver" => "the tables are swapped at a quiet moment",
+        "CleanUp" => "the tables are swapped; helper tables are dropped",
+        _ => "it works",
+    }
 }
 
 fn is_throttled(status: Option<&SchemaMigrationStatus>) -> bool {
@@ -171,21 +200,46 @@ fn throttled(status: Option<&SchemaMigrationStatus>) -> String {
     format!("it goes slower: {}", texts.join(", "))
 }
 
-fn milestones(observed: &Observed, decision: &Decision) -> Vec<(&'static str, bool)> {
+fn milestones(observed: &Observed, decision: &Decision) -> Vec<Milestone> {
     let status = observed.migration.status.clone().unwrap_or_default();
     let phase = status.report.as_ref().map_or("", |report| report.phase.as_str());
     let done = matches!(decision, Decision::Settle { ending }
         if matches!(ending.outcome, EndingKind::Completed | EndingKind::AlreadyApplied));
     let behind = |phases: &[&str]| done || phases.contains(&phase);
-    let paused = observed.migration.spec.paused == Some(true);
+    let throttled = is_throttled(Some(&status)) && !done;
     vec![
-        ("Validated", !matches!(decision, Decision::Reject { .. })),
-        ("RowCopyComplete", behind(&["CatchUp", "Verify", "AwaitCutOver", "CutOver", "CleanUp"])),
-        ("Verified", behind(&["AwaitCutOver", "CutOver", "CleanUp"])),
-        ("CutOverReady", behind(&["AwaitCutOver", "CutOver", "CleanUp"])),
-        ("Paused", paused && !done),
-        ("Throttled", is_throttled(observed.migration.status.as_ref()) && !done),
+        validated(decision),
+        reached("RowCopyComplete", behind(&BEHIND_ROW_COPY)),
+        reached("Verified", behind(&BEHIND_ROW_COPY[2..])),
+        reached("CutOverReady", behind(&BEHIND_ROW_COPY[2..])),
+        switch("Paused", observed.migration.spec.paused == Some(true) && !done, String::new()),
+        switch(
+            "Throttled",
+            throttled,
+            if throttled { self::throttled(Some(&status)) } else { String::new() },
+        ),
     ]
+}
+
+/// The engine's phases after the row copy, in order.
+const BEHIND_ROW_COPY: [&str; 5] = ["CatchUp", "Verify", "AwaitCutOver", "CutOver", "CleanUp"];
+
+fn validated(decision: &Decision) -> Milestone {
+    let (_, reason, message, _) = match decision {
+        Decision::Reject { violations } => rejected(violations),
+        _ => simple("", "Valid", ""),
+    };
+    Milestone { name: "Validated", holds: reason == "Valid", reason, message }
+}
+
+fn reached(name: &'static str, holds: bool) -> Milestone {
+    let reason = if holds { "Reached" } else { "NotYet" };
+    Milestone { name, holds, reason: reason.to_owned(), message: String::new() }
+}
+
+fn switch(name: &'static str, holds: bool, message: String) -> Milestone {
+    let reason = if holds { name.to_owned() } else { format!("Not{name}") };
+    Milestone { name, holds, reason, message }
 }
 
 #[cfg(test)]
@@ -230,13 +284,7 @@ mod tests {
                 "CutOverPostponed",
                 Health::Suspended,
             ),
-            (
-                reported("Failed", "DiskFull"),
-                ended(None),
-                "Retrying",
-                "DiskFull",
-                Health::Progressing,
-            ),
+            (reported("Failed", "DiskFull"), ended(None), "Retrying", "DiskFull", Health::Retrying),
             (
                 reported("Completed", "Completed"),
                 ended(None),

@@ -95,8 +95,7 @@ pub(super) async fn load(client: &Client, assignment: &Assignment) -> Result<Loa
     let credentials = CredentialSource::Directory(assignment.credentials.clone());
     let requested_by = requested_by(&migration);
     let origin = Origin { credentials, requested_by, attempt: Some(assignment.attempt) };
-    resolve((&migration, &target), origin)
-        .map_err(|violations| LoadError::Refuse { violations })
+    resolve((&migration, &target), origin).map_err(|violations| LoadError::Refuse { violations })
 }
 
 /// Asks until there is an answer. Only a refusal of the server or its silence ends it.

@@ -3,9 +3,13 @@
 //! target, opens no Secret through the API (the account is mounted as files), and needs no controller.
 
 mod load;
+mod metrics;
 mod report;
 mod watch;
 
+use std::convert::Infallible;
+use std::future::pending;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -16,19 +20,22 @@ use tokio_util::sync::CancellationToken;
 use crate::api::migration::SchemaMigration;
 use crate::engine::intent::{self, Command, Intent};
 use crate::engine::outcome::Outcome;
+use crate::engine::progress::Progress;
 use crate::engine::{self, Failure};
+use crate::probes::{self, Readiness};
 use crate::shutdown::Signals;
 
 pub use self::load::LoadError;
 use self::load::Loaded;
+use self::metrics::Throttled;
 use self::report::Reporter;
 pub use self::report::ending;
 
-/// How long the last report is tried.
-const LAST_REPORT: Duration = Duration::from_secs(20);
+/// How long the last report is tried, and how long when the worker was asked to leave.
+const LAST_REPORT: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(5));
 
 /// Which migration a worker runs.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Assignment {
     /// Namespace of the resource.
     pub namespace: String,
@@ -42,6 +49,8 @@ pub struct Assignment {
     pub credentials: PathBuf,
     /// Name of this pod.
     pub pod: String,
+    /// Where health and metrics are served.
+    pub listen: Option<SocketAddr>,
     /// Whether the migration is only cleaned up: its helper tables are dropped, unless the tables are
     /// swapped; then the rest of the work is done.
     pub clean_up: bool,
@@ -86,6 +95,7 @@ async fn drive(
     let (sender, progress) = channel::channel(engine::blank_progress());
     let watch = watch::Watch::new(api.clone(), &assignment);
     let mut reporter = Reporter::new(api, &assignment);
+    let throttled = Throttled::default();
     let ended = tokio::select! {
         ended = engine::run(request, wishes, sender, stop.clone()) => match ended {
             Ok(outcome) => Ended::Outcome(outcome),
@@ -94,10 +104,13 @@ async fn drive(
         () = signals.watch(&stop) => Ended::Interrupted,
         _ = watch.follow(publisher) => Ended::Interrupted,
         _ = reporter.follow(progress.clone()) => Ended::Interrupted,
+        _ = throttled.clone().follow(progress.clone()) => Ended::Interrupted,
+        _ = serve(&assignment, progress.clone(), throttled) => Ended::Interrupted,
     };
     let last = progress.borrow().clone();
+    let limit = if stop.is_cancelled() { LAST_REPORT.1 } else { LAST_REPORT.0 };
     let told = tokio::select! {
-        told = reporter.finish(&last, &ended, LAST_REPORT) => told,
+        told = reporter.finish(&last, &ended, limit) => told,
         () = signals.watch(&stop) => false,
     };
     if !told {
@@ -106,6 +119,22 @@ async fn drive(
         );
     }
     ended
+}
+
+/// Serves health and metrics; a worker that cannot works all the same.
+async fn serve(
+    assignment: &Assignment,
+    progress: channel::Receiver<Progress>,
+    throttled: Throttled,
+) -> Infallible {
+    let Some(address) = assignment.listen else { return pending().await };
+    let readiness = Readiness::default();
+    readiness.declare();
+    let assignment = assignment.clone();
+    let scrape = move || metrics::render(&assignment, &progress.borrow(), &throttled);
+    let Err(error) = probes::serve(address, readiness, scrape).await;
+    tracing::warn!(%error, %address, "health and metrics are not served");
+    pending().await
 }
 
 fn first(intent: Intent, clean_up: bool) -> Intent {

@@ -91,7 +91,8 @@ impl Reporter {
             "apiVersion": API_VERSION,
             "kind": "SchemaMigration",
             "metadata": {"name": self.name, "uid": self.uid},
-            "status": {"progress": self.figures(progress), "report": self.report},
+            "status": {"plan": plan(progress), "progress": self.figures(progress),
+                "report": self.report},
         }));
         let parameters = PatchParams::apply(names::WORKER).force();
         match timeout(CALL, self.api.patch_status(&self.name, &parameters, &patch)).await {
@@ -115,14 +116,6 @@ impl Reporter {
         self.report.waiting_for = waiting;
         progress.phase.as_str().clone_into(&mut self.report.phase);
         self.report.updated_at = Some(now());
-        self.report.plan = progress.plan.as_ref().map(|plan| PlanStatus {
-            strategy: plan.strategy.clone(),
-            key: plan.key.clone(),
-            shadow_table: plan.shadow_table.clone(),
-            old_table: plan.old_table.clone(),
-            control_table: plan.control_table.clone(),
-            warnings: plan.warnings.iter().map(|text| bounded(text)).collect(),
-        });
         self.since.retain(|reason, _| progress.throttled.contains(reason));
         for reason in &progress.throttled {
             self.since.entry(reason.clone()).or_insert_with(now);
@@ -151,6 +144,18 @@ impl Reporter {
                 .then(|| bounded(&progress.last_cut_over_error)),
         }
     }
+}
+
+fn plan(progress: &Progress) -> Option<PlanStatus> {
+    let plan = progress.plan.as_ref()?;
+    Some(PlanStatus {
+        strategy: plan.strategy.clone(),
+        key: plan.key.clone(),
+        shadow_table: plan.shadow_table.clone(),
+        old_table: plan.old_table.clone(),
+        control_table: plan.control_table.clone(),
+        warnings: plan.warnings.iter().map(|text| bounded(text)).collect(),
+    })
 }
 
 /// Whether a change is told at once.

@@ -324,9 +324,10 @@ mod tests {
     #[test]
     fn lower_attempt_gives_way_to_a_higher_one() {
         let fence = Fence { attempt: 3, worker: "other".to_owned() };
-        for (attempt, may_take) in [(Some(2), false), (Some(3), true), (Some(4), true), (None, true)] {
-            let worker =
-                Worker { name: "own".to_owned(), attempt, standing: Standing::Outside };
+        for (attempt, may_take) in
+            [(Some(2), false), (Some(3), true), (Some(4), true), (None, true)]
+        {
+            let worker = Worker { name: "own".to_owned(), attempt, standing: Standing::Outside };
             assert_eq!(worker.check(Some(&fence)).is_ok(), may_take, "{attempt:?}");
         }
     }

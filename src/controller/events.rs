@@ -1,0 +1,145 @@
+//! Events on transitions: one per change of phase, with the reason that the conditions bear. What an event
+//! says is computed by a pure function.
+
+use k8s_openapi::api::core::v1::ObjectReference;
+use kube::runtime::events::{Event, EventType, Recorder};
+use kube::{Resource, ResourceExt};
+
+use super::decide::{Decision, Observed};
+use super::observe::CALL;
+use crate::api::status::SchemaMigrationStatus;
+
+/// The longest note of an event, in characters; the API server allows 1 kB.
+const NOTE_LIMIT: usize = 250;
+
+/// Tells what changed between two states of the status; an event that cannot be written is only logged.
+pub(super) async fn tell(recorder: &Recorder, observed: &Observed, new: &SchemaMigrationStatus) {
+    let migration = &observed.migration;
+    let old = migration.status.clone().unwrap_or_default();
+    for event in events(&old, new, migration.metadata.namespace.as_deref()) {
+        let reference = migration.object_ref(&());
+        match tokio::time::timeout(CALL, recorder.publish(&event, &reference)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "an event could not be written"),
+            Err(_) => tracing::warn!("an event could not be written: the API server is silent"),
+        }
+    }
+}
+
+/// Tells what a deleted migration leaves behind.
+pub(super) async fn tell_release(recorder: &Recorder, observed: &Observed, decision: &Decision) {
+    let Decision::Release { left } = decision else { return };
+    if left.is_empty() {
+        return;
+    }
+    tracing::warn!(migration = observed.migration.name_any(), left, "let go");
+    let event = event(EventType::Warning, "CleanUpGivenUp", left, "Delete", None);
+    let reference = observed.migration.object_ref(&());
+    let published = recorder.publish(&event, &reference);
+    if !matches!(tokio::time::timeout(CALL, published).await, Ok(Ok(()))) {
+        tracing::warn!("an event could not be written");
+    }
+}
+
+fn events(
+    old: &SchemaMigrationStatus,
+    new: &SchemaMigrationStatus,
+    namespace: Option<&str>,
+) -> Vec<Event> {
+    let mut all = Vec::new();
+    let worker = worker(new, namespace);
+    if let Some(last) = new.transitions.last().filter(|last| Some(*last) != old.transitions.last())
+    {
+        let stalled = holds(new, "Stalled");
+        let retrying = new.phase.as_deref() == Some("Retrying");
+        let kind = if stalled || retrying { EventType::Warning } else { EventType::Normal };
+        let message = new.message.clone().unwrap_or_default();
+        let note = format!("{}: {message}", last.phase);
+        all.push(event(kind, &last.reason, &note, "Migrate", worker.clone()));
+    }
+    let permission = |status: &SchemaMigrationStatus| {
+        status.cut_over.as_ref().and_then(|cut_over| cut_over.permission.clone())
+    };
+    if let (Some(latch), None) = (permission(new), permission(old)) {
+        let note = format!("permitted through {} by {}", latch.through, latch.by);
+        all.push(event(EventType::Normal, "CutOverPermitted", &note, "CutOver", worker.clone()));
+    }
+    if let (Some(latch), None) = (new.panicked.as_ref(), old.panicked.as_ref()) {
+        let note = format!("asked through {} by {}", latch.through, latch.by);
+        all.push(event(EventType::Warning, "PanicLatched", &note, "Panic", worker));
+    }
+    all
+}
+
+fn holds(status: &SchemaMigrationStatus, name: &str) -> bool {
+    status.conditions.iter().any(|one| one.type_ == name && one.status == "True")
+}
+
+fn worker(status: &SchemaMigrationStatus, namespace: Option<&str>) -> Option<ObjectReference> {
+    let pod = status.worker.as_ref()?.pod.clone()?;
+    Some(ObjectReference {
+        api_version: Some("v1".to_owned()),
+        kind: Some("Pod".to_owned()),
+        name: Some(pod),
+        namespace: namespace.map(str::to_owned),
+        ..ObjectReference::default()
+    })
+}
+
+fn event(
+    type_: EventType,
+    reason: &str,
+    note: &str,
+    action: &str,
+    secondary: Option<ObjectReference>,
+) -> Event {
+    let note = note.chars().take(NOTE_LIMIT).collect();
+    let (reason, action) = (reason.to_owned(), action.to_owned());
+    Event { type_, reason, note: Some(note), action, secondary }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn status(value: Value) -> SchemaMigrationStatus {
+        serde_json::from_value(value).unwrap()
+    }
+
+    #[test]
+    fn a_change_of_phase_and_each_latch_are_told_once() {
+        let before = status(
+            json!({"phase": "RowCopy", "transitions": [{"phase": "RowCopy", "reason": "Running"}]}),
+        );
+        let after = status(json!({
+            "phase": "Panicked", "message": "stopped",
+            "conditions": [{"type": "Stalled", "status": "True", "reason": "Panicked", "message": "",
+                "lastTransitionTime": "2026-01-01T12:00:00Z"}],
+            "transitions": [{"phase": "RowCopy", "reason": "Running"}, {"phase": "Panicked", "reason": "Panicked"}],
+            "panicked": {"by": "kubectl-patch", "through": "spec.panic"},
+            "cutOver": {"permission": {"by": "argocd", "through": "ghostship.dev/cut-over"}},
+        }));
+        let told: Vec<_> = events(&before, &after, None)
+            .into_iter()
+            .map(|event| {
+                (event.type_ == EventType::Warning, event.reason, event.note.unwrap_or_default())
+            })
+            .collect();
+        let note = |text: &str| text.to_owned();
+        assert_eq!(
+            told,
+            [
+                (true, note("Panicked"), note("Panicked: stopped")),
+                (
+                    false,
+                    note("CutOverPermitted"),
+                    note("permitted through ghostship.dev/cut-over by argocd")
+                ),
+                (true, note("PanicLatched"), note("asked through spec.panic by kubectl-patch")),
+            ]
+        );
+        assert!(events(&after, &after, None).is_empty());
+    }
+}

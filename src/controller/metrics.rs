@@ -1,0 +1,160 @@
+//! What the controller measures of itself, and the gauges of all migrations, computed at each scrape from
+//! the resources as they are: one that is deleted leaves no series behind. No SQL, no row value.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use prometheus::{
+    GaugeVec, Histogram, HistogramOpts, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    TextEncoder,
+};
+
+use crate::api::duration;
+use crate::api::migration::SchemaMigration;
+use crate::api::status::SchemaMigrationStatus;
+
+/// Counters of this process.
+#[derive(Clone)]
+pub(super) struct Metrics {
+    registry: Registry,
+    leader: IntGauge,
+    reconciles: IntCounterVec,
+    seconds: Histogram,
+}
+
+impl Metrics {
+    pub(super) fn new() -> Result<Self, prometheus::Error> {
+        let registry = Registry::new();
+        let leader = IntGauge::new("ghostship_leader", "Whether this process leads.")?;
+        let reconciles = IntCounterVec::new(
+            Opts::new("ghostship_reconcile_total", "Looks at a migration, by result."),
+            &["result"],
+        )?;
+        let buckets = vec![0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0];
+        let options =
+            HistogramOpts::new("ghostship_reconcile_seconds", "Time of a look at a migration.");
+        let seconds = Histogram::with_opts(options.buckets(buckets))?;
+        let build = IntGaugeVec::new(
+            Opts::new("ghostship_build_info", "The version of this program; always 1."),
+            &["version"],
+        )?;
+        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        registry.register(Box::new(leader.clone()))?;
+        registry.register(Box::new(reconciles.clone()))?;
+        registry.register(Box::new(seconds.clone()))?;
+        registry.register(Box::new(build))?;
+        Ok(Self { registry, leader, reconciles, seconds })
+    }
+
+    pub(super) fn lead(&self) {
+        self.leader.set(1);
+    }
+
+    pub(super) fn count(&self, result: &str, took: Duration) {
+        self.reconciles.with_label_values(&[result]).inc();
+        self.seconds.observe(took.as_secs_f64());
+    }
+
+    /// The text of a scrape.
+    pub(super) fn render(&self, migrations: &[Arc<SchemaMigration>]) -> String {
+        let mut families = self.registry.gather();
+        match of_migrations(migrations) {
+            Ok(registry) => families.extend(registry.gather()),
+            Err(error) => tracing::warn!(%error, "the migrations' metrics could not be made"),
+        }
+        TextEncoder::new().encode_to_string(&families).unwrap_or_default()
+    }
+}
+
+fn of_migrations(migrations: &[Arc<SchemaMigration>]) -> Result<Registry, prometheus::Error> {
+    let registry = Registry::new();
+    let gauge = |name: &str, help: &str, labels: &[&str]| {
+        let gauge = IntGaugeVec::new(Opts::new(name, help), labels)?;
+        registry.register(Box::new(gauge.clone()))?;
+        Ok::<_, prometheus::Error>(gauge)
+    };
+    let own = &["namespace", "name"];
+    let number = gauge("ghostship_migrations", "Migrations, by phase.", &["phase"])?;
+    let phase = gauge(
+        "ghostship_migration_phase",
+        "1 for the phase in which the migration is.",
+        &["namespace", "name", "phase"],
+    )?;
+    let since = gauge(
+        "ghostship_migration_phase_since_timestamp_seconds",
+        "Since when the migration is in its phase.",
+        own,
+    )?;
+    let attempts =
+        gauge("ghostship_migration_attempts", "Workers started for the migration.", own)?;
+    let failures =
+        gauge("ghostship_migration_failures", "Attempts in a row that ended early.", own)?;
+    let lock = GaugeVec::new(
+        Opts::new("ghostship_cut_over_lock_seconds", "How long the swap made writers wait."),
+        own,
+    )?;
+    registry.register(Box::new(lock.clone()))?;
+    let paused = gauge("ghostship_migration_paused", "Whether the migration is paused.", own)?;
+    for migration in migrations {
+        let status = migration.status.clone().unwrap_or_default();
+        let namespace = migration.metadata.namespace.as_deref().unwrap_or_default();
+        let labels = [namespace, migration.metadata.name.as_deref().unwrap_or_default()];
+        let current = status.phase.as_deref().unwrap_or("Pending");
+        number.with_label_values(&[current]).inc();
+        phase.with_label_values(&[labels[0], labels[1], current]).set(1);
+        since.with_label_values(&labels).set(last_change(&status));
+        attempts.with_label_values(&labels).set(status.attempt.unwrap_or(0));
+        let worker = status.worker.as_ref();
+        failures.with_label_values(&labels).set(worker.map_or(0, |worker| worker.failures));
+        if let Some(seconds) = lock_seconds(&status) {
+            lock.with_label_values(&labels).set(seconds);
+        }
+        paused.with_label_values(&labels).set(i64::from(is_paused(&status)));
+    }
+    Ok(registry)
+}
+
+fn lock_seconds(status: &SchemaMigrationStatus) -> Option<f64> {
+    let time = status.cut_over.as_ref()?.lock_time.as_ref()?;
+    Some(duration::parse(time)?.as_secs_f64())
+}
+
+fn last_change(status: &SchemaMigrationStatus) -> i64 {
+    let last = status.transitions.last().and_then(|last| last.at.as_ref());
+    last.map_or(0, |time| time.0.as_second())
+}
+
+fn is_paused(status: &SchemaMigrationStatus) -> bool {
+    status.conditions.iter().any(|one| one.type_ == "Paused" && one.status == "True")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn each_migration_has_its_gauges_and_one_that_is_gone_has_none() {
+        let metrics = Metrics::new().unwrap();
+        let migration: SchemaMigration = serde_json::from_value(json!({
+            "apiVersion": "ghostship.dev/v1alpha1", "kind": "SchemaMigration",
+            "metadata": {"name": "one", "namespace": "shop"},
+            "spec": {"target": "db", "database": "shop", "table": "t", "alter": "ENGINE=InnoDB"},
+            "status": {"phase": "RowCopy", "attempt": 3,
+                "transitions": [{"at": "1970-01-01T00:01:00Z", "phase": "RowCopy", "reason": "Running"}]},
+        }))
+        .unwrap();
+        let text = metrics.render(&[Arc::new(migration)]);
+        for line in [
+            "ghostship_migration_phase{name=\"one\",namespace=\"shop\",phase=\"RowCopy\"} 1",
+            "ghostship_migration_attempts{name=\"one\",namespace=\"shop\"} 3",
+            "ghostship_migration_phase_since_timestamp_seconds{name=\"one\",namespace=\"shop\"} 60",
+            "ghostship_migrations{phase=\"RowCopy\"} 1",
+            "ghostship_leader 0",
+        ] {
+            assert!(text.contains(line), "{line}\n{text}");
+        }
+        assert!(!metrics.render(&[]).contains("one"));
+    }
+}
