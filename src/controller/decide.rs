@@ -141,7 +141,7 @@ pub enum Decision {
 /// | leaving | deleted, the worker still migrates | stop |
 /// | cleaning | deleted, the clean-up run works | follow |
 /// | to be cleaned | deleted, anything else | the next clean-up attempt, with back-off |
-/// | settled | ended for good, and no new retry asked for | settle |
+/// | settled | ended for good, and neither a new retry nor an abort of what stopped half-way is asked for | settle |
 /// | invalid | violations, and nobody works | reject |
 /// | active | the worker has not ended | follow |
 /// | not held | no finalizer | hold |
@@ -156,7 +156,9 @@ pub fn decide(observed: &Observed) -> Decision {
     let status = status(observed);
     let ending = last_ending(observed);
     let retries = asks_for_retry(observed);
-    if let Some(ending) = ending.as_ref().filter(|ending| is_final(ending) && !retries) {
+    let cleans_up = ending.as_ref().is_some_and(|ending| asks_to_clean_up(observed, ending));
+    let is_over = |ending: &&Ending| is_final(ending) && !retries && !cleans_up;
+    if let Some(ending) = ending.as_ref().filter(is_over) {
         return Decision::Settle { ending: ending.clone() };
     }
     if let Worker::Active { problem, .. } = &observed.worker {
@@ -165,7 +167,7 @@ pub fn decide(observed: &Observed) -> Decision {
     if !observed.violations.is_empty() {
         return Decision::Reject { violations: observed.violations.clone() };
     }
-    if status.panicked.is_some() && !retries {
+    if status.panicked.is_some() && !retries && !cleans_up {
         return Decision::Settle { ending: panicked() };
     }
     if !is_held(observed) {
@@ -315,7 +317,14 @@ fn left_nothing(observed: &Observed) -> bool {
         })
 }
 
-fn asks_for_retry(observed: &Observed) -> bool {
+/// Whether a migration that stopped half-way shall be aborted: panic, once taken back, allows it.
+pub fn asks_to_clean_up(observed: &Observed, ending: &Ending) -> bool {
+    let spec = &observed.migration.spec;
+    spec.abort == Some(true) && spec.panic != Some(true) && !is_clean(ending)
+}
+
+/// Whether another attempt is asked for that was not made yet.
+pub fn asks_for_retry(observed: &Observed) -> bool {
     let asked = annotation(&observed.migration, names::RETRY);
     asked.is_some_and(|token| status(observed).retried.as_deref() != Some(token))
 }
@@ -398,6 +407,7 @@ mod tests {
             json!({"status": {"attempt": 1, "worker": {"job": "", "image": "", "failures": 0}}});
         let retry = json!({"metadata": {"annotations": {"ghostship.dev/retry": "again"}}});
         let panicked = json!({"status": {"panicked": {"by": "somebody"}}});
+        let abort = json!({"spec": {"abort": true}});
         let rows = [
             ("accepted", json!({"metadata": {"finalizers": []}}), Worker::Absent, "Hold"),
             ("held", json!({}), Worker::Absent, "Attempt"),
@@ -426,6 +436,33 @@ mod tests {
             ("panic before it began", panicked.clone(), Worker::Absent, "Settle"),
             ("panic taken back by retry", with(&panicked, &retry), Worker::Absent, "Attempt"),
             ("retry", with(&reported("Failed", "DuplicateKey"), &retry), ended(None), "Attempt"),
+            (
+                "abort after a failure",
+                with(&reported("Failed", "DuplicateKey"), &abort),
+                ended(None),
+                "Wait",
+            ),
+            (
+                "abort after a panic",
+                with(&with(&reported("Panicked", "Panicked"), &panicked), &abort),
+                ended(None),
+                "Wait",
+            ),
+            (
+                "abort while panic is asked for",
+                with(
+                    &with(&reported("Panicked", "Panicked"), &abort),
+                    &json!({"spec": {"panic": true}}),
+                ),
+                ended(None),
+                "Settle",
+            ),
+            (
+                "abort after the end",
+                with(&reported("Completed", "Completed"), &abort),
+                ended(None),
+                "Settle",
+            ),
             (
                 "retried before",
                 with(

@@ -53,15 +53,17 @@ pub fn status(observed: &Observed, decision: &Decision) -> SchemaMigrationStatus
     new
 }
 
-/// Counts an attempt before its Job is made; a retry takes the latches of the former end away.
+/// Counts an attempt before its Job is made; a retry, or an abort after the end, takes panic's latch away.
 fn count(status: &mut SchemaMigrationStatus, observed: &Observed, number: i64, failures: i64) {
     let now = Time(observed.now);
     status.attempt = Some(number);
     status.started_at.get_or_insert_with(|| now.clone());
     status.completed_at = None;
-    let retry = control::annotation(&observed.migration, names::RETRY).map(str::to_owned);
-    if retry.is_some() && retry != status.retried {
-        status.retried = retry;
+    if decide::asks_for_retry(observed) {
+        status.retried = control::annotation(&observed.migration, names::RETRY).map(str::to_owned);
+        status.panicked = None;
+    }
+    if observed.migration.spec.abort == Some(true) && observed.migration.spec.panic != Some(true) {
         status.panicked = None;
     }
     let image = status.worker.take().map(|worker| worker.image).unwrap_or_default();

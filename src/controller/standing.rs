@@ -111,11 +111,13 @@ fn settled(ending: &Ending) -> Told {
         EndingKind::Panicked => (
             "Panicked",
             Health::Failed,
-            "kubectl ghostship retry continues, abort after it cleans up",
+            "kubectl ghostship retry goes on from here, kubectl ghostship abort cleans up",
         ),
-        EndingKind::Refused | EndingKind::Failed | EndingKind::Left | EndingKind::Superseded => {
-            ("Failed", Health::Failed, "then kubectl ghostship retry")
-        }
+        EndingKind::Refused | EndingKind::Failed | EndingKind::Left | EndingKind::Superseded => (
+            "Failed",
+            Health::Failed,
+            "then kubectl ghostship retry; kubectl ghostship abort cleans up",
+        ),
     };
     let parts =
         [message.as_str(), remedy, advice, kept].into_iter().filter(|part| !part.is_empty());

@@ -86,6 +86,7 @@ pub async fn run(context: &Context) -> Result<()> {
             None => context.pause_for(wait.min(RATE_POLL)).await?,
         }
     }
+    context.meter.update(|progress| progress.throttled.clear());
     merge(context, &mut planner, 2).await
 }
 
