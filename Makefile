@@ -54,6 +54,9 @@ check: fmt-check lint check-generated deny test-unit ## Everything that needs no
 demo: ## Migrate half a million rows under load on a throw-away server, and show what happened
 	e2e/demo/run
 
+demo-cluster: ## Show the operator on a throw-away Kubernetes: a migration by kubectl, under load
+	e2e/demo/cluster
+
 bench: ## Measure ghostship beside other tools; see benches/README.md
 	$(CARGO) build --locked --release
 	benches/run

@@ -1,6 +1,6 @@
-//! An application under load, for the demo: sessions that insert and update rows of `demo.orders` until
+//! An application under load, for the demos: sessions that insert and update rows of table `orders` until
 //! the process is told to end, and then look whether every acknowledged write is in the table.
-//! In: a server's URL and how many sessions. Out: a few lines. Knows nothing of ghostship's work.
+//! In: a database's URL and how many sessions. Out: a few lines. Knows nothing of ghostship's work.
 
 #![expect(clippy::print_stdout, reason = "its lines are what it is for")]
 
@@ -37,10 +37,8 @@ struct Shared {
 async fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [url, sessions] = arguments.as_slice() else { bail!("usage: writer URL SESSIONS") };
-    let options: Opts = OptsBuilder::from_opts(Opts::from_url(url)?)
-        .prefer_socket(false)
-        .db_name(Some("demo"))
-        .into();
+    let options: Opts =
+        OptsBuilder::from_opts(Opts::from_url(url)?).prefer_socket(false).into();
     let shared = Shared::default();
     let (running, mut ended) = mpsc::channel::<()>(1);
     let mut writers = TaskGroup::new();
