@@ -18,6 +18,7 @@ use std::process::ExitCode;
 
 use libtest_mimic::Arguments;
 
+use crate::support::operator::Leftovers;
 use crate::support::server::SharedServers;
 
 fn main() -> ExitCode {
@@ -25,7 +26,9 @@ fn main() -> ExitCode {
     // More at a time than this makes the one shared server, not the tests, the limit.
     arguments.test_threads.get_or_insert(3);
     let servers = SharedServers::guard();
+    let leftovers = Leftovers::guard();
     let conclusion = libtest_mimic::run(&arguments, suites::trials());
+    drop(leftovers);
     drop(servers);
     conclusion.exit_code()
 }

@@ -3,6 +3,7 @@
 mod bounded;
 mod cases;
 mod checksum;
+mod cluster;
 mod crash;
 mod cut_over;
 mod files;
@@ -54,6 +55,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     trials.extend(source_locks::trials());
     trials.extend(secrets::trials());
     trials.extend(bounded::trials());
+    trials.extend(cluster::trials());
     trials
 }
 

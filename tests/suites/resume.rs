@@ -4,9 +4,9 @@
 
 use anyhow::{Context, Result, ensure};
 use libtest_mimic::Trial;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::support::client::{literal, text};
+use crate::support::client::literal;
 use crate::support::database::Database;
 use crate::support::registers::TABLE;
 use crate::support::scene::{RUN, Scene, Shape, expect_code};
@@ -45,7 +45,7 @@ async fn chunk_in_flight() -> Result<()> {
     let rows = count(&scene.database).await?;
     let run = scene.run(Some("chunk.recorded=stop@2"))?;
     run.wait_until_stopped(RUN).await?;
-    let in_flight = inserted(&scene.database).await? - recorded(&scene.database).await?;
+    let in_flight = inserted(&scene.database).await? - scene.recorded().await?;
     ensure!(in_flight > 0, "no chunk is in flight");
     run.signal("KILL")?;
     ensure!(run.wait(RUN).await?.signal == Some(9), "the worker was not killed");
@@ -53,7 +53,7 @@ async fn chunk_in_flight() -> Result<()> {
     run.wait_for("AwaitCutOver", RUN).await?;
     let repeated = inserted(&scene.database).await? - rows;
     ensure!(repeated == in_flight, "{repeated} rows were copied twice, not {in_flight}");
-    ensure!(recorded(&scene.database).await? == rows, "the finished ranges have other rows");
+    ensure!(scene.recorded().await? == rows, "the finished ranges have other rows");
     drop(held);
     scene.registers.wait_for_more(100).await?;
     scene.manifest.set(&[("/postponeCutOver", json!(false))])?;
@@ -178,19 +178,6 @@ async fn inserted(database: &Database) -> Result<u64> {
         literal(&database.name)
     );
     number(database, &query).await
-}
-
-/// Rows of the finished ranges, as the control table has them.
-async fn recorded(database: &Database) -> Result<u64> {
-    let mut client = database.connect().await?;
-    let query = format!("SELECT payload FROM {TABLE}_ghc WHERE kind = 'range'");
-    let mut rows = 0;
-    for row in client.rows(&query).await? {
-        let range: Value = serde_json::from_str(&text(&row, 0))?;
-        rows += range["rows"].as_u64().context("a range without rows")?;
-    }
-    client.close().await?;
-    Ok(rows)
 }
 
 async fn number(database: &Database, query: &str) -> Result<u64> {

@@ -49,6 +49,20 @@ pub(crate) async fn expect_no_session(database: &Database) -> Result<()> {
     client.close().await
 }
 
+/// The sessions of the tool's account that do anything but send the binlog: the server notices the end of
+/// those late.
+pub(crate) async fn sessions(database: &Database) -> Result<Vec<String>> {
+    let mut client = database.connect().await?;
+    let query = format!(
+        "SELECT CONCAT(ID, ' ', COMMAND, ' ', COALESCE(STATE, '')) FROM performance_schema.processlist \
+         WHERE USER = {} AND COMMAND NOT LIKE 'Binlog Dump%'",
+        literal(&database.account)
+    );
+    let found = client.texts(&query).await?;
+    client.close().await?;
+    Ok(found)
+}
+
 async fn wait_for_none(client: &mut Client, what: &str, query: &str) -> Result<()> {
     let probe = async || {
         let found = client.texts(query).await?;

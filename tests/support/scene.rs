@@ -107,11 +107,29 @@ impl Scene {
         table_id(&self.database, TABLE).await?.context("nothing bears the table's name")
     }
 
+    /// The id of a table of the database; absent when there is no such table.
+    pub(crate) async fn table_id(&self, table: &str) -> Result<Option<u64>> {
+        table_id(&self.database, table).await
+    }
+
     /// The helper tables that are there.
     pub(crate) async fn helpers(&self) -> Result<Vec<String>> {
         let mut now = self.database.tables().await?;
         now.retain(|name| !self.tables.contains(name) && name != "ghostship_history");
         Ok(now)
+    }
+
+    /// Rows of the finished ranges, as the control table has them.
+    pub(crate) async fn recorded(&self) -> Result<u64> {
+        let mut client = self.database.connect().await?;
+        let query = format!("SELECT payload FROM {TABLE}_ghc WHERE kind = 'range'");
+        let mut rows = 0;
+        for range in client.texts(&query).await? {
+            let range: Value = serde_json::from_str(&range)?;
+            rows += range["rows"].as_u64().context("a range without rows")?;
+        }
+        client.close().await?;
+        Ok(rows)
     }
 
     /// What the ledger has, outcome by outcome.

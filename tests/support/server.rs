@@ -91,6 +91,11 @@ impl Server {
         Self::start(label, options).map(PrivateServer)
     }
 
+    /// The server that another script has started under this name.
+    pub(crate) fn started(name: &str) -> Result<PrivateServer> {
+        Ok(PrivateServer(Self { name: name.to_owned(), url: script(&["url", name])? }))
+    }
+
     /// Its address, with the password of root.
     pub(crate) fn url(&self) -> &str {
         &self.url
@@ -113,8 +118,9 @@ impl Server {
         Ok(Self { name, url })
     }
 
+    /// Ends it and removes its files.
     #[expect(clippy::print_stderr, reason = "dropping cannot fail, and a person has to know")]
-    fn destroy(&self) {
+    pub(crate) fn destroy(&self) {
         if let Err(error) = script(&["destroy", &self.name]) {
             eprintln!("server {} is left over: {error:#}", self.name);
         }

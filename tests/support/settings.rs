@@ -9,6 +9,14 @@ use anyhow::{Context, Result, bail};
 /// The environment variable that makes the repeated tests run so many times as often.
 const RUNS: &str = "GHOSTSHIP_TEST_RUNS";
 
+/// The environment variable that adds the long tests in a cluster.
+const E2E: &str = "GHOSTSHIP_E2E";
+
+/// Whether the long tests in a cluster are wanted: the variable is `long`.
+pub(crate) fn is_long() -> bool {
+    std::env::var(E2E).is_ok_and(|text| text == "long")
+}
+
 /// How often a repeated test runs: `ordinary`, times the variable when it is set.
 pub(crate) fn runs(ordinary: u64) -> u64 {
     let set = std::env::var(RUNS).ok().and_then(|text| text.parse::<u64>().ok());

@@ -1,0 +1,92 @@
+//! Migrations in a real cluster: controller and workers in pods, people with kubectl, an application that
+//! writes all the while. A failure tells status, events and logs. The essential tests always run; the
+//! long ones when the environment asks for them.
+
+mod control;
+mod life;
+mod secrets;
+mod worker;
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow};
+use libtest_mimic::{Failed, Trial};
+
+use crate::support::cluster::kubectl;
+use crate::support::operator::Operator;
+use crate::support::runtime;
+use crate::support::scene::Shape;
+use crate::support::shop::{PodServer, Shop, Site};
+
+/// Longest time one test may take, besides what is started once for all.
+const DEADLINE: Duration = Duration::from_secs(150);
+/// How long one step of a migration may take on a busy machine.
+const STEP: Duration = Duration::from_secs(60);
+/// How long until a field that a person changed has its effect.
+const EFFECT: Duration = Duration::from_secs(2);
+/// Rows of a shop's table.
+const ROWS: u64 = 24_000;
+/// Rows a second at which the row copy lasts until a test has done its work, and moves on all the while.
+const SLOW: u64 = 2000;
+/// What the table of a shop is like.
+const SHAPE: Shape = Shape { rows: ROWS, unique: false, writers: 2 };
+
+/// What has to hold at a test's end.
+enum End {
+    /// One migration was completed and keeps its old table.
+    Completed,
+    /// No migration has left a trace.
+    Untouched,
+    /// The test has looked itself; the writes are there, and no session or lock is left.
+    Written,
+}
+
+/// The tests.
+pub(crate) fn trials() -> Vec<Trial> {
+    let mut trials = control::trials();
+    trials.extend(life::trials());
+    trials.extend(worker::trials());
+    trials.extend(secrets::trials());
+    trials
+}
+
+/// A test in a shop of its own, which the shared controller minds.
+fn trial(
+    name: &'static str,
+    body: impl AsyncFnOnce(&mut Shop) -> Result<End> + Send + 'static,
+) -> Trial {
+    trial_of(name, Operator::shared, body)
+}
+
+/// A test in a shop of its own, minded by this controller.
+fn trial_of(
+    name: &'static str,
+    operator: impl FnOnce() -> Result<Operator> + Send + 'static,
+    body: impl AsyncFnOnce(&mut Shop) -> Result<End> + Send + 'static,
+) -> Trial {
+    Trial::test(format!("cluster::{name}"), move || {
+        // What all tests share is started before the time of this one begins.
+        let run = || {
+            let (operator, server) = (operator()?, PodServer::shared()?);
+            let site = Site { label: name, operator, server, shape: SHAPE };
+            runtime::block_on(in_shop(site, body))
+        };
+        run().map_err(|error| Failed::from(format!("{error:#}")))
+    })
+}
+
+async fn in_shop(site: Site<'_>, body: impl AsyncFnOnce(&mut Shop) -> Result<End>) -> Result<()> {
+    let mut shop = Box::pin(Shop::open(site)).await?;
+    let ended = tokio::time::timeout(DEADLINE, Box::pin(body(&mut shop))).await;
+    let ended = ended
+        .with_context(|| format!("the test did not end within {DEADLINE:?}"))
+        .and_then(|result| result);
+    let end = ended.map_err(|error| anyhow!("{error:#}\n{}", shop.story()))?;
+    let namespace = shop.namespace.clone();
+    match end {
+        End::Completed => shop.expect_completed().await?,
+        End::Untouched => shop.expect_untouched().await?,
+        End::Written => shop.expect_written().await?,
+    }
+    kubectl(&["delete", "namespace", &namespace, "--wait=false"]).map(drop)
+}

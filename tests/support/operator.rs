@@ -1,0 +1,247 @@
+//! Controllers under test: built from this checkout, each in a namespace of its own and deaf to
+//! everything but the shops of its own, so that tests stand side by side and one may stop its
+//! controller. An admission policy keeps other controllers of the cluster off those shops. Everything
+//! bears a label with this process's number and is removed at its end, also by the next process.
+
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use anyhow::{Context, Result, anyhow};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::cluster::{cluster, kubectl, kubectl_with_input, script};
+
+/// The label of everything that belongs to a process; its value is the process's number.
+pub(crate) const PROCESS: &str = "ghostship-test";
+/// The label of namespaces and migrations that belong to a controller; its value is its namespace.
+pub(crate) const CONTROLLER: &str = "ghostship-test-controller";
+/// The name that the manifests give the controller's objects and namespace.
+const GHOSTSHIP: &str = "ghostship";
+/// What is removed at the end besides namespaces.
+const CLUSTER_WIDE: &str = "clusterroles,clusterrolebindings,validatingadmissionpolicies,validatingadmissionpolicybindings";
+
+static IMAGE: OnceLock<std::result::Result<String, String>> = OnceLock::new();
+static SHARED: OnceLock<std::result::Result<Operator, String>> = OnceLock::new();
+
+/// Removes what this process has made in the cluster when it is dropped.
+pub(crate) struct Leftovers(());
+
+impl Leftovers {
+    /// The guard of this process.
+    pub(crate) fn guard() -> Self {
+        Self(())
+    }
+}
+
+impl Drop for Leftovers {
+    #[expect(clippy::print_stderr, reason = "dropping cannot fail, and a person has to know")]
+    fn drop(&mut self) {
+        if IMAGE.get().is_none() {
+            return;
+        }
+        super::shop::destroy_server();
+        if let Err(error) = remove_all_of(&std::process::id().to_string()) {
+            eprintln!("something is left over in the cluster: {error:#}");
+        }
+    }
+}
+
+/// A controller and its namespace.
+#[derive(Clone, Debug)]
+pub(crate) struct Operator {
+    /// Its namespace, which is the value of its shops' label as well.
+    pub(crate) namespace: String,
+}
+
+impl Operator {
+    /// The controller that most tests share, started at most once.
+    pub(crate) fn shared() -> Result<Self> {
+        let started =
+            SHARED.get_or_init(|| Self::start("all").map_err(|error| format!("{error:#}")));
+        started.clone().map_err(|words| anyhow!("{words}"))
+    }
+
+    /// One for a test that stops it.
+    pub(crate) fn start(label: &str) -> Result<Self> {
+        let image = image()?;
+        let namespace = format!("ghostship-{}-{label}", std::process::id());
+        let documents = manifests(&namespace, image)?;
+        apply(&documents)?;
+        let operator = Self { namespace };
+        operator.wait_until_ready()?;
+        Ok(operator)
+    }
+
+    /// Sets the number of its pods and waits until it is so.
+    pub(crate) fn scale(&self, replicas: u32) -> Result<()> {
+        let replicas = format!("--replicas={replicas}");
+        kubectl(&["-n", &self.namespace, "scale", "deployment", GHOSTSHIP, &replicas])?;
+        if replicas.ends_with("=0") {
+            let gone = ["wait", "--for=delete", "pod", "--all", "--timeout=60s"];
+            return kubectl(&[&["-n", &self.namespace], &gone[..]].concat()).map(drop);
+        }
+        self.wait_until_ready()
+    }
+
+    /// What its pods have logged.
+    pub(crate) fn log(&self) -> Result<String> {
+        let selector = format!("app.kubernetes.io/name={GHOSTSHIP}");
+        kubectl(&["-n", &self.namespace, "logs", "-l", &selector, "--tail=-1", "--prefix=false"])
+    }
+
+    fn wait_until_ready(&self) -> Result<()> {
+        let deployment = format!("deployment/{GHOSTSHIP}");
+        kubectl(&["-n", &self.namespace, "rollout", "status", &deployment, "--timeout=90s"])
+            .map(drop)
+            .with_context(|| format!("the controller in {} does not start", self.namespace))
+    }
+}
+
+/// The image of this checkout's program. The first call starts the cluster, removes what ended
+/// processes have left there, and installs the kinds.
+pub(crate) fn image() -> Result<&'static str> {
+    let installed = IMAGE.get_or_init(|| install().map_err(|error| format!("{error:#}")));
+    installed.as_deref().map_err(|words| anyhow!("{words}"))
+}
+
+/// Applies some documents as one person would, with the file on the standard input.
+pub(crate) fn apply(documents: &[Value]) -> Result<String> {
+    let list = json!({"apiVersion": "v1", "kind": "List", "items": documents});
+    kubectl_with_input(
+        &["apply", "--server-side", "--force-conflicts", "-f", "-"],
+        &list.to_string(),
+    )
+}
+
+/// Removes everything of a process; its migrations are let go at once.
+fn remove_all_of(process: &str) -> Result<()> {
+    let label = format!("{PROCESS}={process}");
+    let list = ["get", "namespaces", "-l", &label, "-o", "jsonpath={.items[*].metadata.name}"];
+    for namespace in kubectl(&list)?.split_whitespace() {
+        kubectl(&["-n", namespace, "delete", "smig", "--all", "--wait=false"])?;
+        for name in kubectl(&["-n", namespace, "get", "smig", "-o", "name"])?.lines() {
+            let nothing = r#"{"metadata": {"finalizers": null}}"#;
+            // It may have gone of itself meanwhile.
+            drop(kubectl(&["-n", namespace, "patch", name, "--type=merge", "-p", nothing]));
+        }
+        kubectl(&["delete", "namespace", namespace, "--wait=false", "--ignore-not-found"])?;
+    }
+    kubectl(&["delete", CLUSTER_WIDE, "-l", &label, "--ignore-not-found"]).map(drop)
+}
+
+fn install() -> Result<String> {
+    cluster()?;
+    let crds: PathBuf = [env!("CARGO_MANIFEST_DIR"), "crds"].iter().collect();
+    let crds = crds.to_string_lossy().into_owned();
+    kubectl(&["apply", "--server-side", "--force-conflicts", "-f", &crds])?;
+    kubectl(&["wait", "--for=condition=Established", "--timeout=30s", "-f", &crds])?;
+    remove_orphans()?;
+    script("ghostship", &[], None)
+}
+
+fn remove_orphans() -> Result<()> {
+    let column = format!("jsonpath={{.items[*].metadata.labels.{PROCESS}}}");
+    for kind in ["namespaces", CLUSTER_WIDE] {
+        let processes = kubectl(&["get", kind, "-l", PROCESS, "-o", &column])?;
+        let gone = |process: &&str| !Path::new("/proc").join(process).exists();
+        for process in processes.split_whitespace().filter(gone) {
+            remove_all_of(process)?;
+        }
+    }
+    Ok(())
+}
+
+/// What `config/controller` installs, moved to another namespace, for the shops with this label alone.
+fn manifests(namespace: &str, image: &str) -> Result<Vec<Value>> {
+    let folder: PathBuf = [env!("CARGO_MANIFEST_DIR"), "config", "controller"].iter().collect();
+    let text = kubectl(&["kustomize", &folder.to_string_lossy()])?;
+    let mut documents = vec![policy(namespace), policy_binding(namespace)];
+    for document in serde_yaml::Deserializer::from_str(&text) {
+        documents.push(moved(Value::deserialize(document)?, namespace, image)?);
+    }
+    // The namespace has to be there before what is in it.
+    documents.sort_by_key(|document| document["kind"] != "Namespace");
+    Ok(documents)
+}
+
+fn moved(mut document: Value, namespace: &str, image: &str) -> Result<Value> {
+    rename(&mut document, namespace);
+    let kind = document["kind"].as_str().unwrap_or_default().to_owned();
+    if ["Namespace", "ClusterRole", "ClusterRoleBinding"].contains(&kind.as_str()) {
+        document["metadata"]["name"] = json!(namespace);
+        document["metadata"]["labels"][PROCESS] = json!(std::process::id().to_string());
+    }
+    if document["roleRef"]["kind"] == "ClusterRole" {
+        document["roleRef"]["name"] = json!(namespace);
+    }
+    if kind == "Deployment" {
+        let container = &mut document["spec"]["template"]["spec"]["containers"][0];
+        container["image"] = json!(image);
+        let environment = container["env"].as_array_mut().context("no environment")?;
+        let ours = [
+            ("GHOSTSHIP_WORKER_IMAGE", image.to_owned()),
+            ("GHOSTSHIP_SELECTOR", format!("{CONTROLLER}={namespace}")),
+            ("GHOSTSHIP_LOG", "info,ghostship=debug".to_owned()),
+        ];
+        environment.retain(|one| ours.iter().all(|(name, _)| one["name"] != *name));
+        environment.extend(ours.map(|(name, value)| json!({"name": name, "value": value})));
+    }
+    Ok(document)
+}
+
+/// Writes the namespace wherever an object names the one that it was made for.
+fn rename(value: &mut Value, namespace: &str) {
+    match value {
+        Value::Object(fields) => {
+            for (name, field) in fields {
+                if name == "namespace" && field == GHOSTSHIP {
+                    *field = json!(namespace);
+                }
+                rename(field, namespace);
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| rename(item, namespace)),
+        _ => {}
+    }
+}
+
+fn policy(namespace: &str) -> Value {
+    let prefix = "system:serviceaccount:";
+    json!({
+        "apiVersion": "admissionregistration.k8s.io/v1",
+        "kind": "ValidatingAdmissionPolicy",
+        "metadata": cluster_wide(namespace),
+        "spec": {
+            "matchConstraints": {"resourceRules": [
+                {"apiGroups": ["ghostship.dev"], "apiVersions": ["*"], "operations": ["CREATE", "UPDATE"],
+                    "resources": ["schemamigrations", "schemamigrations/status"]},
+                {"apiGroups": ["batch"], "apiVersions": ["*"], "operations": ["CREATE"],
+                    "resources": ["jobs"]},
+            ]},
+            "validations": [{
+                "expression": format!("!request.userInfo.username.startsWith('{prefix}') || \
+                    ['kube-system', '{namespace}', request.namespace].exists(one, \
+                    request.userInfo.username.startsWith('{prefix}' + one + ':'))"),
+                "message": "these migrations belong to another controller",
+            }],
+        },
+    })
+}
+
+fn policy_binding(namespace: &str) -> Value {
+    json!({
+        "apiVersion": "admissionregistration.k8s.io/v1",
+        "kind": "ValidatingAdmissionPolicyBinding",
+        "metadata": cluster_wide(namespace),
+        "spec": {
+            "policyName": namespace,
+            "validationActions": ["Deny"],
+            "matchResources": {"namespaceSelector": {"matchLabels": {CONTROLLER: namespace}}},
+        },
+    })
+}
+
+fn cluster_wide(name: &str) -> Value {
+    json!({"name": name, "labels": {PROCESS: std::process::id().to_string()}})
+}
