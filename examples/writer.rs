@@ -37,8 +37,7 @@ struct Shared {
 async fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [url, sessions] = arguments.as_slice() else { bail!("usage: writer URL SESSIONS") };
-    let options: Opts =
-        OptsBuilder::from_opts(Opts::from_url(url)?).prefer_socket(false).into();
+    let options: Opts = OptsBuilder::from_opts(Opts::from_url(url)?).prefer_socket(false).into();
     let shared = Shared::default();
     let (running, mut ended) = mpsc::channel::<()>(1);
     let mut writers = TaskGroup::new();

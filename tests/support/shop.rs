@@ -333,7 +333,8 @@ fn namespace_of(name: &str, mut labels: Value) -> Value {
     json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}})
 }
 
-async fn client() -> Result<Client> {
+/// A client of the API server with the rights of its administrator.
+pub(crate) async fn client() -> Result<Client> {
     let kubeconfig = Kubeconfig::read_from(cluster()?)?;
     let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
     Ok(Client::try_from(config)?)

@@ -3,6 +3,7 @@
 //! long ones when the environment asks for them.
 
 mod control;
+mod faults;
 mod life;
 mod secrets;
 mod worker;
@@ -44,6 +45,7 @@ enum End {
 /// The tests.
 pub(crate) fn trials() -> Vec<Trial> {
     let mut trials = control::trials();
+    trials.extend(faults::trials());
     trials.extend(life::trials());
     trials.extend(worker::trials());
     trials.extend(secrets::trials());

@@ -1,0 +1,161 @@
+//! The controller is killed at each of its writes, before the server has it and after, found by a
+//! recording proxy. It is started again, and everything ends as if nothing had happened: one attempt, one
+//! Job, no object made twice, the tables swapped once, or, after a deletion, nothing left.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow, ensure};
+use futures_util::StreamExt;
+use futures_util::stream;
+use libtest_mimic::{Failed, Trial};
+use serde_json::{Value, json};
+
+use super::STEP;
+use crate::support::controller::Controller;
+use crate::support::operator::Operator;
+use crate::support::proxy::{Moment, Proxy, Write};
+use crate::support::runtime;
+use crate::support::scene::Shape;
+use crate::support::settings::is_long;
+use crate::support::shop::{PodServer, Shop, Site, client};
+
+/// Plans that are tried side by side.
+const AT_ONCE: usize = 3;
+/// Plans of each story when the long tests are not asked for.
+const FEW: usize = 3;
+const SHAPE: Shape = Shape { rows: 300, unique: false, writers: 1 };
+
+/// What happens to a migration while its controller is killed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Story {
+    /// It is applied and ends well.
+    Completes,
+    /// It is deleted while it waits for the permission to cut over.
+    IsDeleted,
+}
+
+/// One place at which the controller is killed.
+type Plan = (usize, Moment);
+
+pub(super) fn trials() -> Vec<Trial> {
+    [("completes", Story::Completes), ("is_deleted", Story::IsDeleted)]
+        .map(|(name, story)| {
+            Trial::test(format!("cluster::controller_killed_at_each_write::{name}"), move || {
+                PodServer::shared()
+                    .and_then(|server| runtime::block_on(all_plans(name, story, server)))
+                    .map_err(|error| Failed::from(format!("{error:#}")))
+            })
+        })
+        .into()
+}
+
+async fn all_plans(name: &str, story: Story, server: &'static PodServer) -> Result<()> {
+    let undisturbed = play(&format!("{name}_0"), story, server, None).await?;
+    let made = created(&undisturbed);
+    ensure!(made.values().all(|times| *times > 0), "void: nothing was made");
+    let mut plans: Vec<Plan> = (1..=undisturbed.len())
+        .flat_map(|number| [(number, Moment::Before), (number, Moment::After)])
+        .collect();
+    if !is_long() {
+        let step = plans.len().div_ceil(FEW);
+        plans = plans.into_iter().step_by(step.max(1)).collect();
+    }
+    let total = plans.len();
+    let tries = plans.into_iter().enumerate().map(|(at, plan)| {
+        let (label, made) = (format!("{name}_{}", at + 1), &made);
+        async move {
+            let writes = play(&label, story, server, Some(plan)).await;
+            let writes = writes.with_context(|| format!("killed at {plan:?}"))?;
+            ensure!(created(&writes) == *made, "killed at {plan:?} it made {:?}", created(&writes));
+            Ok::<_, anyhow::Error>(())
+        }
+    });
+    let results: Vec<Result<()>> = stream::iter(tries).buffer_unordered(AT_ONCE).collect().await;
+    let failed: Vec<String> =
+        results.into_iter().filter_map(Result::err).map(|error| format!("{error:#}")).collect();
+    eprintln!("{name}: {} writes, {total} plans, {} failed", undisturbed.len(), failed.len());
+    ensure!(failed.is_empty(), "{} of {total} plans failed:\n{}", failed.len(), failed.join("\n"));
+    Ok(())
+}
+
+/// Plays a story with the controller killed as planned; answers its writes since the plan holds.
+async fn play(
+    label: &str,
+    story: Story,
+    server: &'static PodServer,
+    plan: Option<Plan>,
+) -> Result<Vec<Write>> {
+    let namespace = format!("faults-{}-{label}", std::process::id()).replace('_', "-");
+    let operator = Operator { namespace };
+    let shop = Shop::open(Site { label, operator, server, shape: SHAPE }).await?;
+    let proxy = Proxy::start(client().await?).await?;
+    let mut controller = Controller::start(&shop, &proxy)?;
+    let told = tell(&shop, story, (&proxy, &mut controller), plan).await;
+    let from = told.map_err(|error| {
+        anyhow!("{error:#}\n{}\n=== controller\n{}", shop.story(), controller.log())
+    })?;
+    let writes = proxy.writes().split_off(from);
+    let namespace = shop.namespace.clone();
+    match story {
+        Story::Completes => shop.expect_completed().await?,
+        Story::IsDeleted => shop.expect_untouched().await?,
+    }
+    crate::support::cluster::kubectl(&["delete", "namespace", &namespace, "--wait=false"])?;
+    Ok(writes)
+}
+
+/// Answers from which write on the plan counts.
+async fn tell(
+    shop: &Shop,
+    story: Story,
+    (proxy, controller): (&Proxy, &mut Controller),
+    plan: Option<Plan>,
+) -> Result<usize> {
+    let postpone = story == Story::IsDeleted;
+    let migration = shop.migration("one", 0).with("/postponeCutOver", json!(postpone));
+    if story == Story::IsDeleted {
+        shop.apply(&migration.0)?;
+        shop.wait_for_reason("one", "CutOverPostponed", STEP).await?;
+    }
+    let from = proxy.writes().len();
+    if let Some((number, moment)) = plan {
+        proxy.hold(number, moment);
+    }
+    match story {
+        Story::Completes => shop.apply(&migration.0)?,
+        Story::IsDeleted => shop.delete("one")?,
+    }
+    if plan.is_some() {
+        ensure!(proxy.has_held(STEP).await, "void: there was no such write");
+        controller.kill_and_restart()?;
+    }
+    match story {
+        Story::Completes => {
+            let status = shop.wait_for_phase("one", "Succeeded", STEP).await?;
+            ensure!(status["attempt"] == 1, "it took {} attempts", status["attempt"]);
+            wait_for_rest(shop).await?;
+        }
+        Story::IsDeleted => shop.wait_until_gone("one", STEP).await?,
+    }
+    Ok(from)
+}
+
+/// Waits until the controller has told the end in every part of the status.
+async fn wait_for_rest(shop: &Shop) -> Result<()> {
+    let told =
+        |status: &Value| !status["completedAt"].is_null() && status["cutOver"]["state"] == "Done";
+    shop.wait_for_status("one", ("the end to be told", Duration::from_secs(20)), told)
+        .await
+        .map(drop)
+}
+
+/// How many objects were made, by kind: names differ from shop to shop.
+fn created(writes: &[Write]) -> BTreeMap<String, u32> {
+    let mut all = BTreeMap::new();
+    for write in writes.iter().filter(|write| write.created) {
+        let kind = write.what.rsplit('/').nth(1).unwrap_or_default();
+        *all.entry(kind.to_owned()).or_default() += 1;
+    }
+    all
+}

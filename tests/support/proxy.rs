@@ -1,0 +1,182 @@
+//! A proxy in front of the API server. It records the writes that pass and can be told to hold one of
+//! them, before or after the server has it: its client hears nothing more, and the test can kill it there.
+//! Leases and events are no writes in this sense. Must not know: what the client is.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use axum::body::{Body, to_bytes};
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, Method, StatusCode};
+use axum::response::{IntoResponse, Response};
+use kube::Client;
+use serde_json::json;
+use tokio::net::TcpListener;
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+/// The largest body of a write.
+const LARGEST: usize = 4 << 20;
+
+/// Where a write is held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Moment {
+    /// The server never sees it.
+    Before,
+    /// The server has done it, and its client does not know.
+    After,
+}
+
+/// A write that passed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Write {
+    /// Method and path.
+    pub(crate) what: String,
+    /// Whether it made an object.
+    pub(crate) created: bool,
+}
+
+/// The proxy; it ends when the value is dropped.
+pub(crate) struct Proxy {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    task: JoinHandle<()>,
+}
+
+struct Shared {
+    client: Client,
+    fault: Mutex<Option<(usize, Moment)>>,
+    writes: Mutex<Vec<Write>>,
+    fired: Notify,
+}
+
+impl Proxy {
+    /// Starts it on a port of its own.
+    pub(crate) async fn start(client: Client) -> Result<Self> {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let address = listener.local_addr()?;
+        let shared = Arc::new(Shared {
+            client,
+            fault: Mutex::default(),
+            writes: Mutex::default(),
+            fired: Notify::new(),
+        });
+        let router = axum::Router::new().fallback(pass).with_state(Arc::clone(&shared));
+        let task = tokio::task::spawn(async move {
+            drop(axum::serve(listener, router).await);
+        });
+        Ok(Self { address, shared, task })
+    }
+
+    /// A kubeconfig whose server is this proxy.
+    pub(crate) fn kubeconfig(&self) -> String {
+        json!({
+            "apiVersion": "v1", "kind": "Config", "current-context": "proxy",
+            "clusters": [{"name": "proxy", "cluster": {"server": format!("http://{}", self.address)}}],
+            "users": [{"name": "proxy", "user": {}}],
+            "contexts": [{"name": "proxy", "context": {"cluster": "proxy", "user": "proxy"}}],
+        })
+        .to_string()
+    }
+
+    /// Holds the write with this number, counted from now, from 1.
+    pub(crate) fn hold(&self, number: usize, moment: Moment) {
+        let at = self.writes().len() + number;
+        *self.shared.fault.lock().unwrap_or_else(PoisonError::into_inner) = Some((at, moment));
+    }
+
+    /// Waits until a write is held; whether one was.
+    pub(crate) async fn has_held(&self, limit: Duration) -> bool {
+        timeout(limit, self.shared.fired.notified()).await.is_ok()
+    }
+
+    /// The writes so far, in order.
+    pub(crate) fn writes(&self) -> Vec<Write> {
+        self.shared.writes.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn pass(State(shared): State<Arc<Shared>>, request: Request) -> Response {
+    let answer = match is_write(&request) {
+        true => shared.write(request).await,
+        false => shared.forward(request).await,
+    };
+    answer.unwrap_or_else(|error| (StatusCode::BAD_GATEWAY, format!("{error:#}")).into_response())
+}
+
+fn is_write(request: &Request) -> bool {
+    let path = request.uri().path();
+    let counts = !path.contains("/leases") && !path.contains("/events");
+    counts && request.method() != Method::GET
+}
+
+impl Shared {
+    async fn write(&self, request: Request) -> Result<Response> {
+        let what = format!("{} {}", request.method(), request.uri().path());
+        let moment = self.record(what);
+        if moment == Some(Moment::Before) {
+            return self.hold_for_ever().await;
+        }
+        let number = self.writes.lock().unwrap_or_else(PoisonError::into_inner).len();
+        let answer = self.forward(request).await?;
+        if answer.status() == StatusCode::CREATED
+            && let Some(write) =
+                self.writes.lock().unwrap_or_else(PoisonError::into_inner).get_mut(number - 1)
+        {
+            write.created = true;
+        }
+        match moment {
+            Some(_) => self.hold_for_ever().await,
+            None => Ok(answer),
+        }
+    }
+
+    /// Notes the write down; where it shall be held, if it shall.
+    fn record(&self, what: String) -> Option<Moment> {
+        let mut writes = self.writes.lock().unwrap_or_else(PoisonError::into_inner);
+        writes.push(Write { what, created: false });
+        let mut fault = self.fault.lock().unwrap_or_else(PoisonError::into_inner);
+        let (_, moment) = fault.filter(|(at, _)| *at == writes.len())?;
+        *fault = None;
+        Some(moment)
+    }
+
+    async fn hold_for_ever(&self) -> Result<Response> {
+        self.fired.notify_one();
+        std::future::pending().await
+    }
+
+    async fn forward(&self, request: Request) -> Result<Response> {
+        let (parts, body) = request.into_parts();
+        let body = to_bytes(body, LARGEST).await.context("the body of a request")?;
+        let mut onward = axum::http::Request::builder().method(parts.method).uri(parts.uri);
+        for (name, value) in kept(&parts.headers) {
+            onward = onward.header(name, value);
+        }
+        let answer = self.client.send(onward.body(body.to_vec().into())?).await?;
+        let (parts, body) = answer.into_parts();
+        let mut response = Response::new(Body::new(body));
+        *response.status_mut() = parts.status;
+        response
+            .headers_mut()
+            .extend(kept(&parts.headers).map(|(name, value)| (name.clone(), value.clone())));
+        Ok(response)
+    }
+}
+
+/// The headers that have a meaning beyond one connection.
+fn kept(
+    headers: &HeaderMap,
+) -> impl Iterator<Item = (&axum::http::HeaderName, &axum::http::HeaderValue)> {
+    let names = ["content-type", "accept", "user-agent"];
+    headers.iter().filter(move |(name, _)| names.contains(&name.as_str()))
+}
