@@ -52,6 +52,10 @@ pub struct SchemaMigrationStatus {
     /// When the migration ended, well or badly.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub completed_at: Option<Time>,
+    /// How it ended: as its worker reported, or as far as its exit code tells. Only another attempt
+    /// takes it away.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ending: Option<Ending>,
     /// The last changes of phase, oldest first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 20))]

@@ -231,7 +231,7 @@ fn status(observed: &Observed) -> SchemaMigrationStatus {
 
 /// How the newest attempt ended, if it did: as its worker reported, else as its pod said, else unknown.
 pub fn last_ending(observed: &Observed) -> Option<Ending> {
-    if let Some(ending) = reported_ending(&observed.migration) {
+    if let Some(ending) = known_ending(&observed.migration) {
         return Some(ending.clone());
     }
     match &observed.worker {
@@ -275,9 +275,10 @@ fn current_report(migration: &SchemaMigration) -> Option<&WorkerReport> {
     status.report.as_ref().filter(|report| Some(report.attempt) == status.attempt)
 }
 
-/// How the newest attempt ended, as its worker reported.
-pub fn reported_ending(migration: &SchemaMigration) -> Option<&Ending> {
-    current_report(migration)?.ending.as_ref()
+/// How the newest attempt ended, as its worker reported, or as the controller has noted it down.
+pub fn known_ending(migration: &SchemaMigration) -> Option<&Ending> {
+    let reported = current_report(migration).and_then(|report| report.ending.as_ref());
+    reported.or_else(|| migration.status.as_ref()?.ending.as_ref())
 }
 
 /// Whether an end leaves nothing half-way on the server.
@@ -421,6 +422,12 @@ mod tests {
             (
                 "done, and the Job is gone",
                 reported("Completed", "Completed"),
+                Worker::Absent,
+                "Settle",
+            ),
+            (
+                "noted down, and nothing else is left",
+                json!({"status": {"attempt": 1, "ending": {"outcome": "Completed"}}}),
                 Worker::Absent,
                 "Settle",
             ),

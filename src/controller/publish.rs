@@ -29,6 +29,7 @@ pub fn status(observed: &Observed, decision: &Decision) -> SchemaMigrationStatus
         retried: old.retried.clone(),
         started_at: old.started_at.clone(),
         completed_at: old.completed_at.clone(),
+        ending: old.ending.clone(),
         transitions: transitions(&old.transitions, &standing, &now),
         plan: None,
         progress: None,
@@ -46,6 +47,7 @@ pub fn status(observed: &Observed, decision: &Decision) -> SchemaMigrationStatus
             }
         }
         Decision::Settle { ending } => {
+            new.ending = Some(ending.clone());
             new.completed_at = old.completed_at.or(ending.at.clone()).or(Some(now));
         }
         _ => {}
@@ -59,6 +61,7 @@ fn count(status: &mut SchemaMigrationStatus, observed: &Observed, number: i64, f
     status.attempt = Some(number);
     status.started_at.get_or_insert_with(|| now.clone());
     status.completed_at = None;
+    status.ending = None;
     if decide::asks_for_retry(observed) {
         status.retried = control::annotation(&observed.migration, names::RETRY).map(str::to_owned);
         status.panicked = None;

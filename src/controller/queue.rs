@@ -66,13 +66,13 @@ fn has_begun(migration: &SchemaMigration) -> bool {
 
 /// Whether it has begun and has not come to an end, or is cleaned up.
 fn works(migration: &SchemaMigration) -> bool {
-    let ends = decide::reported_ending(migration).is_some_and(decide::is_final);
+    let ends = decide::known_ending(migration).is_some_and(decide::is_final);
     has_begun(migration) && !ends
 }
 
 /// Whether it may have something of its table on the server, or will.
 fn holds_table(migration: &SchemaMigration) -> bool {
-    !decide::reported_ending(migration).is_some_and(decide::is_clean)
+    !decide::known_ending(migration).is_some_and(decide::is_clean)
 }
 
 fn is_same(one: &SchemaMigration, other: &SchemaMigration) -> bool {
@@ -138,6 +138,16 @@ mod tests {
             ("behind one of the same table", vec![("a", "T", 1, begun)], Some("changes shop.t")),
             ("one that was refused by its target", vec![("a", "t", 1, wrong)], None),
             ("one that is done", vec![("a", "t", 1, ended("Completed", "Completed"))], None),
+            (
+                "one that is done by its exit code",
+                vec![(
+                    "a",
+                    "t",
+                    1,
+                    json!({"status": {"attempt": 1, "ending": {"outcome": "Completed"}}}),
+                )],
+                None,
+            ),
             ("one that was refused", vec![("a", "t", 1, ended("Refused", "Triggers"))], None),
             (
                 "one that retries",

@@ -17,7 +17,8 @@ use super::{Assignment, Ended};
 use crate::api::migration::SchemaMigration;
 use crate::api::names;
 use crate::api::status::{
-    Ending, EndingKind, PlanStatus, ProgressStatus, ThrottleReason, WorkerReport, bounded,
+    Ending, EndingKind, PlanStatus, ProgressStatus, SchemaMigrationStatus, ThrottleReason,
+    WorkerReport, bounded,
 };
 use crate::api::{API_VERSION, duration};
 use crate::engine::Failure;
@@ -91,12 +92,20 @@ impl Reporter {
             "apiVersion": API_VERSION,
             "kind": "SchemaMigration",
             "metadata": {"name": self.name, "uid": self.uid},
-            "status": {"plan": plan(progress), "progress": self.figures(progress),
-                "report": self.report},
+            "status": SchemaMigrationStatus {
+                plan: plan(progress),
+                progress: Some(self.figures(progress)),
+                report: Some(self.report.clone()),
+                ..SchemaMigrationStatus::default()
+            },
         }));
         let parameters = PatchParams::apply(names::WORKER).force();
         match timeout(CALL, self.api.patch_status(&self.name, &parameters, &patch)).await {
             Ok(Ok(_)) => true,
+            Ok(Err(kube::Error::Api(status))) => {
+                tracing::warn!(answer = status.message, "the status could not be written");
+                false
+            }
             Ok(Err(error)) => {
                 tracing::warn!(%error, "the status could not be written");
                 false

@@ -4,7 +4,9 @@
 
 mod control;
 mod faults;
+mod gitops;
 mod life;
+mod rights;
 mod secrets;
 mod worker;
 
@@ -46,6 +48,8 @@ enum End {
 pub(crate) fn trials() -> Vec<Trial> {
     let mut trials = control::trials();
     trials.extend(faults::trials());
+    trials.extend(gitops::trials());
+    trials.extend(rights::trials());
     trials.extend(life::trials());
     trials.extend(worker::trials());
     trials.extend(secrets::trials());
