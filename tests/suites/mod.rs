@@ -9,6 +9,7 @@ mod cut_over;
 mod files;
 mod frame;
 mod gate;
+mod gitops;
 mod hostile;
 mod monitoring;
 mod named_losses;
@@ -37,6 +38,7 @@ const DEADLINE: Duration = Duration::from_secs(120);
 /// All tests.
 pub(crate) fn trials() -> Vec<Trial> {
     let mut trials = repository::trials();
+    trials.extend(gitops::trials());
     trials.extend(monitoring::trials());
     trials.extend(files::trials());
     trials.extend(cases::trials());
