@@ -9,7 +9,9 @@ mod cut_over;
 mod files;
 mod frame;
 mod gate;
+mod gitops;
 mod hostile;
+mod monitoring;
 mod named_losses;
 mod obstacles;
 mod points;
@@ -36,6 +38,8 @@ const DEADLINE: Duration = Duration::from_secs(120);
 /// All tests.
 pub(crate) fn trials() -> Vec<Trial> {
     let mut trials = repository::trials();
+    trials.extend(gitops::trials());
+    trials.extend(monitoring::trials());
     trials.extend(files::trials());
     trials.extend(cases::trials());
     trials.extend(frame::trials());
@@ -57,6 +61,11 @@ pub(crate) fn trials() -> Vec<Trial> {
     trials.extend(bounded::trials());
     trials.extend(cluster::trials());
     trials
+}
+
+/// A test that needs no server and waits for nothing.
+fn plain(name: &str, body: impl FnOnce() -> Result<()> + Send + 'static) -> Trial {
+    Trial::test(name, move || body().map_err(|error| Failed::from(format!("{error:#}"))))
 }
 
 /// A test from an async body; an error is the failure's text.

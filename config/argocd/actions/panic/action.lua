@@ -1,0 +1,3 @@
+-- Stops the worker within a second and keeps every table. It cannot be undone, only retried.
+obj.spec.panic = true
+return obj

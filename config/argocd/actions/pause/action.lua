@@ -1,0 +1,3 @@
+-- Holds copying and verification between chunks; following the binlog goes on.
+obj.spec.paused = true
+return obj

@@ -1,0 +1,3 @@
+-- Goes on after a pause.
+obj.spec.paused = false
+return obj
