@@ -329,7 +329,11 @@ fn after_error(migration: Arc<SchemaMigration>, error: &Error, _: Arc<Context>) 
     Action::requeue(jittered(pause))
 }
 
-fn chain(error: &dyn std::error::Error) -> String {
+/// An error with its sources; of an answer of the API server its message alone.
+fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    if let Some(kube::Error::Api(status)) = error.downcast_ref() {
+        return status.message.clone();
+    }
     let source = error.source().map(|source| format!(": {}", chain(source)));
     format!("{error}{}", source.unwrap_or_default())
 }
