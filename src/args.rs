@@ -1,18 +1,24 @@
 //! What was typed: the command line of `ghostship`. Only shapes and help texts; files are read and
-//! values are judged elsewhere. The one place, with `main`, that looks at the environment.
+//! values are judged elsewhere. The one place, with the binaries, that looks at the environment.
+
+pub mod verbs;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
-use clap_complete::Shell;
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+pub use clap_complete::Shell;
+
+use self::verbs::{Format, Place, Verb};
 
 const EXAMPLES: &str = "\
 Examples:
   ghostship plan -f migration.yaml            what would happen, how long, what is in the way
   ghostship run -f migration.yaml             change the table
   ghostship run -o json -f migration.yaml     the same, one JSON object per line
-  ghostship crds | kubectl apply -f -      install the kinds
+  ghostship crds | kubectl apply --server-side -f -   install the kinds
+  ghostship status orders-add-note            how a migration in a cluster stands
+  ghostship cut-over orders-add-note          let its postponed cut-over happen
 
 Start with `ghostship plan`: it changes nothing.";
 
@@ -47,11 +53,15 @@ Examples:
   ghostship run -o json -f migration.yaml | jq -r 'select(.type == \"progress\").percent'";
 
 const PLAN_HELP: &str = "\
-Nothing is kept on the server. Exit codes: 0 nothing is in the way, 2 wrong usage or an invalid
-manifest, 3 refused, 4 interrupted.
+With -f the server is asked and nothing is kept on it. With NAME the plan is shown that the worker of
+a migration in a cluster reported.
+
+Exit codes: 0 nothing is in the way, 2 wrong usage or an invalid manifest, 3 refused, 4 interrupted;
+with NAME also those of `ghostship status` when there is no plan yet.
 
 Examples:
   ghostship plan -f migration.yaml
+  ghostship plan orders-add-note -n shop
   ghostship plan -o json -f migration.yaml | jq .refusals";
 
 const WORKER_HELP: &str = "\
@@ -90,6 +100,9 @@ pub enum Command {
     /// Show what a run would do and what is in its way.
     #[command(after_help = PLAN_HELP)]
     Plan(PlanArguments),
+    /// A verb on a migration in a cluster.
+    #[command(flatten)]
+    Verb(Verb),
     /// Run the controller: it starts a worker for each SchemaMigration and keeps its status.
     Controller(ControllerArguments),
     /// Run one attempt of a SchemaMigration in its pod; the controller starts it.
@@ -120,15 +133,24 @@ pub struct RunArguments {
     pub quiet: bool,
 }
 
-/// What `plan` takes.
+/// What `plan` takes: a file, or the name of a migration in a cluster.
 #[derive(Debug, Args)]
 pub struct PlanArguments {
-    /// Which migration.
+    /// Name of a SchemaMigration in a cluster.
+    #[arg(required_unless_present = "file", conflicts_with_all = ["file", "credentials"])]
+    pub name: Option<String>,
+    /// File with a MigrationTarget, a SchemaMigration and perhaps a Secret.
+    #[arg(short, long, value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// The account, with FILE.
     #[command(flatten)]
-    pub source: Source,
-    /// How the plan is shown.
-    #[arg(short, long, value_enum, default_value_t = Output::Text)]
-    pub output: Output,
+    pub account: Account,
+    /// Where NAME is.
+    #[command(flatten)]
+    pub place: Place,
+    /// How the plan is shown; YAML with NAME only.
+    #[arg(short, long, value_enum, default_value_t = Format::Text)]
+    pub output: Format,
 }
 
 /// What `controller` takes.
@@ -197,11 +219,19 @@ pub struct WorkerArguments {
 }
 
 /// Where the manifests and the account are.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct Source {
     /// File with a MigrationTarget, a SchemaMigration and perhaps a Secret.
     #[arg(short, long, value_name = "FILE")]
     pub file: PathBuf,
+    /// The account.
+    #[command(flatten)]
+    pub account: Account,
+}
+
+/// Which account is used, and on whose behalf.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Account {
     /// Directory with the files `username` and `password`, and perhaps `ca.crt`, `tls.crt` and
     /// `tls.key`; read anew for every connection. Wins over a Secret in FILE.
     #[arg(long, value_name = "DIR")]
@@ -246,6 +276,21 @@ pub enum LogFormat {
     Json,
 }
 
+/// The completion script of a program for a shell.
+pub fn completion<P: CommandFactory>(shell: Shell) -> String {
+    let mut command = P::command();
+    let name = command.get_name().to_owned();
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut command, name, &mut script);
+    String::from_utf8_lossy(&script).trim_end().to_owned()
+}
+
+/// Whether the user wants no colours anywhere, by the custom of the variable `NO_COLOR`.
+#[expect(clippy::disallowed_methods, reason = "the edge of the process")]
+pub fn no_colour() -> bool {
+    std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
+}
+
 impl LogFormat {
     /// As it is typed.
     pub fn as_str(self) -> &'static str {
@@ -258,8 +303,6 @@ impl LogFormat {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]
@@ -274,6 +317,27 @@ mod tests {
         let Command::Run(run) = arguments.command else { panic!("not a run") };
         assert_eq!((run.output, run.quiet), (Output::Json, true));
         assert_eq!(run.source.file, PathBuf::from("m.yaml"));
-        assert_eq!(run.source.credentials, Some(PathBuf::from("/c")));
+        assert_eq!(run.source.account.credentials, Some(PathBuf::from("/c")));
+    }
+
+    #[test]
+    fn a_plan_is_of_a_file_or_of_a_name() {
+        let parse = |typed: &[&str]| {
+            let whole = ["ghostship", "plan"].iter().chain(typed);
+            let Command::Plan(plan) = Arguments::try_parse_from(whole).ok()?.command else {
+                panic!("not a plan")
+            };
+            Some((plan.name, plan.file.map(|file| file.display().to_string())))
+        };
+        let cases: [(&[&str], _); 5] = [
+            (&["-f", "m.yaml"], Some((None, Some("m.yaml".to_owned())))),
+            (&["one", "-n", "shop"], Some((Some("one".to_owned()), None))),
+            (&[], None),
+            (&["one", "-f", "m.yaml"], None),
+            (&["one", "--credentials", "/c"], None),
+        ];
+        for (typed, expected) in cases {
+            assert_eq!(parse(typed), expected, "{typed:?}");
+        }
     }
 }

@@ -5,6 +5,17 @@ use std::io::{self, IsTerminal, Write};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
+use crate::args;
+
+/// Whether a text bears colours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Colour {
+    /// It does not.
+    Plain,
+    /// It does.
+    Ansi,
+}
+
 /// Standard output and standard error of the process.
 #[derive(Clone, Default)]
 pub struct Console {
@@ -39,6 +50,30 @@ impl Console {
     /// Whether a person sees standard output.
     pub fn prints_on_terminal(&self) -> bool {
         io::stdout().is_terminal()
+    }
+
+    /// What fits standard output: colours on a terminal, unless the user wants none.
+    pub fn colour(&self) -> Colour {
+        let colourful = self.prints_on_terminal() && !args::no_colour();
+        if colourful { Colour::Ansi } else { Colour::Plain }
+    }
+
+    /// Asks a person; `None` when nobody sits there, else whether the answer is this word.
+    pub fn confirm(&self, question: &str, word: &str) -> Option<bool> {
+        if !io::stdin().is_terminal() || !self.notes_on_terminal() {
+            return None;
+        }
+        self.note(question);
+        let mut answer = String::new();
+        let read = io::stdin().read_line(&mut answer).is_ok();
+        Some(read && answer.trim() == word)
+    }
+
+    /// Lines at the foot of standard error that are drawn anew in place.
+    pub fn panel(&self) -> ProgressBar {
+        let style = ProgressStyle::with_template("{msg}")
+            .unwrap_or_else(|_| ProgressStyle::default_spinner());
+        self.bars.add(ProgressBar::new_spinner().with_style(style))
     }
 
     /// A bar of a thousand steps at the foot of standard error.

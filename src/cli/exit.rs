@@ -3,6 +3,9 @@
 
 use std::process::ExitCode;
 
+use crate::api::legal::{self, Stage};
+use crate::api::migration::SchemaMigration;
+use crate::api::status::EndingKind;
 use crate::engine::Failure;
 use crate::engine::outcome::Outcome;
 use crate::engine::phase::PhaseKind;
@@ -24,7 +27,15 @@ pub enum Exit {
     Aborted,
     /// Stopped by panic.
     Panicked,
-    /// Ended at once by a second signal.
+    /// A migration in a cluster is under way.
+    Running,
+    /// A migration in a cluster waits for a human.
+    Awaiting,
+    /// The time for waiting is over.
+    TimedOut,
+    /// A cluster could not be asked, or does not know the migration.
+    Unanswered,
+    /// A run was ended at once by a second signal, or a look at a cluster by the first.
     Interrupted,
 }
 
@@ -39,6 +50,10 @@ impl Exit {
             Self::Left => 4,
             Self::Aborted => 5,
             Self::Panicked => 6,
+            Self::Running => 7,
+            Self::Awaiting => 8,
+            Self::TimedOut => 9,
+            Self::Unanswered => 10,
             Self::Interrupted => 130,
         }
     }
@@ -53,10 +68,31 @@ impl Exit {
         }
     }
 
+    /// How a migration in a cluster stands.
+    pub fn of_migration(migration: &SchemaMigration) -> Self {
+        match Stage::of(migration) {
+            Stage::Succeeded => Self::Done,
+            Stage::Aborted => Self::Aborted,
+            Stage::Panicked => Self::Panicked,
+            Stage::Rejected => Self::Refused,
+            Stage::Failed if was_refused(migration) => Self::Refused,
+            Stage::Failed => Self::Failed,
+            Stage::Waiting | Stage::Working | Stage::Retrying | Stage::Swapped | Stage::Leaving => {
+                legal::awaited(migration).map_or(Self::Running, |_| Self::Awaiting)
+            }
+        }
+    }
+
     /// The end of a run that failed in a phase.
     pub fn of_failure(failure: &Failure, phase: PhaseKind) -> Self {
         if failure.refused || phase == PhaseKind::Preflight { Self::Refused } else { Self::Failed }
     }
+}
+
+fn was_refused(migration: &SchemaMigration) -> bool {
+    let report = migration.status.as_ref().and_then(|status| status.report.as_ref());
+    let ending = report.and_then(|report| report.ending.as_ref());
+    ending.is_some_and(|ending| ending.outcome == EndingKind::Refused)
 }
 
 impl From<Exit> for ExitCode {
@@ -67,6 +103,8 @@ impl From<Exit> for ExitCode {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
     use crate::engine::reason::Reason;
 
@@ -102,6 +140,40 @@ mod tests {
         for (reason, refused, phase, code) in cases {
             let exit = Exit::of_failure(&failure(reason, refused), phase);
             assert_eq!(exit.code(), code, "{reason}");
+        }
+    }
+
+    #[test]
+    fn migrations_have_their_documented_codes() {
+        let at = "2026-01-01T00:00:00Z";
+        let refused = json!({"attempt": 1, "ending": {"outcome": "Refused"}});
+        let ready = json!({"attempt": 1, "phase": "AwaitCutOver"});
+        let rows = [
+            (json!({}), json!({}), 7),
+            (json!({}), json!({"phase": "RowCopy"}), 7),
+            (json!({}), json!({"phase": "Retrying"}), 7),
+            (json!({"paused": true}), json!({"phase": "RowCopy"}), 8),
+            (
+                json!({"postponeCutOver": true}),
+                json!({"phase": "AwaitCutOver", "attempt": 1, "report": ready}),
+                8,
+            ),
+            (json!({}), json!({"phase": "Succeeded", "completedAt": at}), 0),
+            (json!({}), json!({"phase": "Failed", "completedAt": at}), 1),
+            (json!({}), json!({"phase": "Failed", "completedAt": at, "report": refused}), 3),
+            (json!({}), json!({"phase": "Failed"}), 3),
+            (json!({}), json!({"phase": "Aborted", "completedAt": at}), 5),
+            (json!({}), json!({"phase": "Panicked", "completedAt": at}), 6),
+        ];
+        for (spec, status, code) in rows {
+            let mut document = json!({"apiVersion": "ghostship.dev/v1alpha1",
+                "kind": "SchemaMigration", "metadata": {"name": "one"}, "status": status.clone(),
+                "spec": {"target": "db", "database": "shop", "table": "t", "alter": "ENGINE=InnoDB"}});
+            for (field, value) in spec.as_object().unwrap() {
+                document["spec"][field] = value.clone();
+            }
+            let migration: SchemaMigration = serde_json::from_value(document).unwrap();
+            assert_eq!(Exit::of_migration(&migration).code(), code, "{spec} {status}");
         }
     }
 }

@@ -6,27 +6,19 @@ use serde_json::{Value, json};
 use similar::{ChangeTag, TextDiff};
 use tokio_util::sync::CancellationToken;
 
-use super::console::Console;
+use super::console::{Colour, Console};
 use super::exit::Exit;
 use super::progress::{grouped, spoken};
 use super::{failure, run};
-use crate::args::{Output, PlanArguments};
+use crate::args::{Output, Source};
 use crate::engine;
 use crate::engine::outcome::PlanReport;
 use crate::engine::phase::PhaseKind;
 use crate::shutdown::Signals;
 
-/// Whether a diff bears colours.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Colour {
-    Plain,
-    Ansi,
-}
-
 /// Asks the engine for the plan and shows it.
-pub async fn execute(arguments: PlanArguments, console: &Console) -> Exit {
-    let output = arguments.output;
-    let request = match run::load(&arguments.source).await {
+pub async fn execute(source: Source, output: Output, console: &Console) -> Exit {
+    let request = match run::load(&source).await {
         Ok(loaded) => loaded.request,
         Err(violations) => {
             failure::show_violations(console, output, &violations);
@@ -52,9 +44,8 @@ pub async fn execute(arguments: PlanArguments, console: &Console) -> Exit {
 }
 
 fn show(console: &Console, output: Output, report: &PlanReport) -> Exit {
-    let colour = if console.prints_on_terminal() { Colour::Ansi } else { Colour::Plain };
     match output {
-        Output::Text => console.print(&text(report, colour)),
+        Output::Text => console.print(&text(report, console.colour())),
         Output::Json => console.print(&object(report).to_string()),
     }
     if report.refusals.is_empty() { Exit::Done } else { Exit::Refused }

@@ -58,7 +58,8 @@ pub(super) async fn load(source: &Source) -> Result<Loaded, Vec<Violation>> {
     })?;
     let manifest = manifest::parse(&text)?;
     let credentials = account(source, &manifest).map_err(|violation| vec![violation])?;
-    let origin = Origin { credentials, requested_by: source.requested_by.clone(), attempt: None };
+    let origin =
+        Origin { credentials, requested_by: source.account.requested_by.clone(), attempt: None };
     let (target, migration) = (manifest.target.clone(), manifest.migration.clone());
     let request = resolve::request(target, migration, origin);
     check_account(&request.connect.credentials).await.map_err(|violation| vec![violation])?;
@@ -67,7 +68,7 @@ pub(super) async fn load(source: &Source) -> Result<Loaded, Vec<Violation>> {
 
 fn account(source: &Source, manifest: &Manifest) -> Result<CredentialSource, Violation> {
     let inline = manifest.credentials.clone().map(CredentialSource::Inline);
-    let directory = source.credentials.clone().map(CredentialSource::Directory);
+    let directory = source.account.credentials.clone().map(CredentialSource::Directory);
     directory.or(inline).ok_or_else(|| {
         let secret = &manifest.target.secret;
         let message =

@@ -1,0 +1,313 @@
+//! Which command makes sense for a migration as it stands, and what lets a waiting one go on. The user's
+//! verbs refuse by this table; the controller may warn by it. Pure.
+
+use super::control;
+use super::migration::SchemaMigration;
+use super::status::SchemaMigrationStatus;
+
+/// What a user may ask of a migration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Hold the copy and the cut-over.
+    Pause,
+    /// Go on after a pause.
+    Resume,
+    /// Let the cut-over wait, whatever was allowed before.
+    Postpone,
+    /// Allow the cut-over.
+    CutOver,
+    /// Stop at once and keep everything.
+    Panic,
+    /// Stop and drop what was created.
+    Abort,
+    /// Another attempt.
+    Retry,
+}
+
+/// Where a migration stands, as far as commands depend on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Nobody has begun to work on it.
+    Waiting,
+    /// A worker works on it; the tables are not swapped.
+    Working,
+    /// An attempt ended early, the next one follows by itself.
+    Retrying,
+    /// The tables are swapped; the rest is cleaning up.
+    Swapped,
+    /// It cannot be run as it is written, or as its target is.
+    Rejected,
+    /// It has ended: the table has its new definition.
+    Succeeded,
+    /// It has ended on request and was cleaned up.
+    Aborted,
+    /// It has ended by panic; everything is kept.
+    Panicked,
+    /// It has ended with a failure.
+    Failed,
+    /// The resource is being deleted.
+    Leaving,
+}
+
+impl Command {
+    /// All of them.
+    pub const ALL: [Self; 7] = [
+        Self::Pause,
+        Self::Resume,
+        Self::Postpone,
+        Self::CutOver,
+        Self::Panic,
+        Self::Abort,
+        Self::Retry,
+    ];
+
+    /// The verb, as it is typed.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pause => "pause",
+            Self::Resume => "resume",
+            Self::Postpone => "postpone",
+            Self::CutOver => "cut-over",
+            Self::Panic => "panic",
+            Self::Abort => "abort",
+            Self::Retry => "retry",
+        }
+    }
+}
+
+impl Stage {
+    /// All of them.
+    pub const ALL: [Self; 10] = [
+        Self::Waiting,
+        Self::Working,
+        Self::Retrying,
+        Self::Swapped,
+        Self::Rejected,
+        Self::Succeeded,
+        Self::Aborted,
+        Self::Panicked,
+        Self::Failed,
+        Self::Leaving,
+    ];
+
+    /// Where a migration stands. What its worker reports counts before what the controller shows: it is
+    /// newer, and is there when no controller is.
+    pub fn of(migration: &SchemaMigration) -> Self {
+        if migration.metadata.deletion_timestamp.is_some() {
+            return Self::Leaving;
+        }
+        let Some(status) = &migration.status else {
+            return Self::Waiting;
+        };
+        match (status.phase.as_deref().unwrap_or_default(), &status.completed_at) {
+            ("Succeeded", _) => Self::Succeeded,
+            ("Aborted", _) => Self::Aborted,
+            ("Panicked", _) => Self::Panicked,
+            ("Failed", Some(_)) => Self::Failed,
+            ("Failed", None) => Self::Rejected,
+            ("Terminating", _) => Self::Leaving,
+            ("Retrying", _) => Self::Retrying,
+            (phase, _) => Self::of_worker(phase, status),
+        }
+    }
+
+    fn of_worker(phase: &str, status: &SchemaMigrationStatus) -> Self {
+        let report = status.report.as_ref().filter(|it| Some(it.attempt) == status.attempt);
+        match report.map_or(phase, |report| report.phase.as_str()) {
+            "" | "Pending" | "Queued" | "Starting" => Self::Waiting,
+            "CleanUp" => Self::Swapped,
+            _ => Self::Working,
+        }
+    }
+
+    /// Whether it has ended: nothing happens any more by itself.
+    pub fn is_end(self) -> bool {
+        match self {
+            Self::Succeeded | Self::Aborted | Self::Panicked | Self::Failed => true,
+            Self::Waiting
+            | Self::Working
+            | Self::Retrying
+            | Self::Swapped
+            | Self::Rejected
+            | Self::Leaving => false,
+        }
+    }
+}
+
+/// Whether a command makes sense.
+///
+/// | stage | pause, resume, postpone, cut-over, abort | panic | retry |
+/// |---|---|---|---|
+/// | waiting, working | yes | yes | no |
+/// | rejected | yes, for later | yes | no |
+/// | retrying | yes | yes | yes, the pause ends |
+/// | swapped | no | yes, it stops cleaning up | no |
+/// | succeeded, leaving | no | no | no |
+/// | aborted, panicked, failed | no | no | yes |
+///
+/// # Errors
+///
+/// A sentence that says why not, and what does instead.
+pub fn check(command: Command, stage: Stage) -> Result<(), &'static str> {
+    match (stage, command) {
+        (Stage::Leaving, _) => Err("it is being deleted, which cleans up what it left; the \
+                                    annotation ghostship.dev/abandon=true lets it go without that"),
+        (Stage::Succeeded, _) => Err("it has succeeded: the table has its new definition"),
+        (Stage::Swapped, Command::Retry) | (Stage::Waiting | Stage::Working, Command::Retry) => {
+            Err("it has not ended: there is nothing to try again")
+        }
+        (Stage::Rejected, Command::Retry) => Err(
+            "it was rejected and never begun: correct it or its target, and it begins by itself",
+        ),
+        (Stage::Swapped, Command::Panic) => Ok(()),
+        (Stage::Swapped, _) => Err("the tables are swapped: it is too late for that"),
+        (Stage::Aborted | Stage::Panicked | Stage::Failed, Command::Retry) => Ok(()),
+        (Stage::Aborted | Stage::Panicked | Stage::Failed, Command::Abort) => {
+            Err("it has ended; to drop what it left on the server, delete the SchemaMigration")
+        }
+        (Stage::Aborted | Stage::Panicked | Stage::Failed, _) => {
+            Err("it has ended and nothing runs; retry begins another attempt")
+        }
+        (Stage::Waiting | Stage::Working | Stage::Retrying | Stage::Rejected, _) => Ok(()),
+    }
+}
+
+/// The command that a human is waited for with; `None` when it goes on by itself, or has ended.
+pub fn awaited(migration: &SchemaMigration) -> Option<Command> {
+    let stage = Stage::of(migration);
+    if matches!(stage, Stage::Swapped | Stage::Leaving | Stage::Rejected) || stage.is_end() {
+        return None;
+    }
+    if migration.spec.paused == Some(true) {
+        return Some(Command::Resume);
+    }
+    let report = migration.status.as_ref().and_then(|status| status.report.as_ref());
+    let is_ready = report.is_some_and(|report| report.phase == "AwaitCutOver");
+    (stage == Stage::Working && is_ready && control::is_postponed(migration))
+        .then_some(Command::CutOver)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn migration(metadata: Value, spec: Value, status: Value) -> SchemaMigration {
+        let mut document = json!({
+            "apiVersion": "ghostship.dev/v1alpha1",
+            "kind": "SchemaMigration",
+            "metadata": {"name": "one", "namespace": "shop"},
+            "spec": {"target": "db", "database": "shop", "table": "t", "alter": "ENGINE=InnoDB"},
+            "status": status,
+        });
+        for (part, changes) in [("metadata", metadata), ("spec", spec)] {
+            for (name, value) in changes.as_object().unwrap() {
+                document[part][name] = value.clone();
+            }
+        }
+        serde_json::from_value(document).unwrap()
+    }
+
+    #[test]
+    fn every_phase_has_its_stage() {
+        let at = "2026-01-01T00:00:00Z";
+        let rows = [
+            (json!({}), Stage::Waiting),
+            (json!({"observedGeneration": -1}), Stage::Waiting),
+            (json!({"phase": "Pending"}), Stage::Waiting),
+            (json!({"phase": "Queued"}), Stage::Waiting),
+            (json!({"phase": "Starting", "attempt": 1}), Stage::Waiting),
+            (json!({"phase": "Preflight"}), Stage::Working),
+            (json!({"phase": "Prepare"}), Stage::Working),
+            (json!({"phase": "RowCopy"}), Stage::Working),
+            (json!({"phase": "CatchUp"}), Stage::Working),
+            (json!({"phase": "Verify"}), Stage::Working),
+            (json!({"phase": "AwaitCutOver"}), Stage::Working),
+            (json!({"phase": "CutOver"}), Stage::Working),
+            (json!({"phase": "CleanUp"}), Stage::Swapped),
+            (json!({"phase": "Retrying"}), Stage::Retrying),
+            (json!({"phase": "Failed"}), Stage::Rejected),
+            (json!({"phase": "Failed", "completedAt": at}), Stage::Failed),
+            (json!({"phase": "Succeeded", "completedAt": at}), Stage::Succeeded),
+            (json!({"phase": "Aborted", "completedAt": at}), Stage::Aborted),
+            (json!({"phase": "Panicked", "completedAt": at}), Stage::Panicked),
+            (json!({"phase": "Terminating"}), Stage::Leaving),
+            // The worker is ahead of the controller; a report of an earlier attempt says nothing.
+            (
+                json!({"phase": "CutOver", "attempt": 1, "report": {"attempt": 1, "phase": "CleanUp"}}),
+                Stage::Swapped,
+            ),
+            (
+                json!({"phase": "Starting", "attempt": 1, "report": {"attempt": 1, "phase": "RowCopy"}}),
+                Stage::Working,
+            ),
+            (
+                json!({"phase": "Starting", "attempt": 2, "report": {"attempt": 1, "phase": "RowCopy"}}),
+                Stage::Waiting,
+            ),
+        ];
+        for (status, stage) in rows {
+            let migration = migration(json!({}), json!({}), status.clone());
+            assert_eq!(Stage::of(&migration), stage, "{status}");
+        }
+        let metadata = json!({"deletionTimestamp": at, "finalizers": ["ghostship.dev/clean-up"]});
+        let migration = migration(metadata, json!({}), json!({"phase": "RowCopy"}));
+        assert_eq!(Stage::of(&migration), Stage::Leaving);
+    }
+
+    /// One line per stage; `+` is legal, in the order of `Command::ALL`.
+    #[test]
+    fn every_command_has_its_answer_in_every_stage() {
+        let rows = [
+            (Stage::Waiting, "++++++-"),
+            (Stage::Working, "++++++-"),
+            (Stage::Retrying, "+++++++"),
+            (Stage::Swapped, "----+--"),
+            (Stage::Rejected, "++++++-"),
+            (Stage::Succeeded, "-------"),
+            (Stage::Aborted, "------+"),
+            (Stage::Panicked, "------+"),
+            (Stage::Failed, "------+"),
+            (Stage::Leaving, "-------"),
+        ];
+        assert_eq!(rows.map(|(stage, _)| stage), Stage::ALL);
+        for (stage, expected) in rows {
+            let found = Command::ALL.map(|it| if check(it, stage).is_ok() { '+' } else { '-' });
+            assert_eq!(found.iter().collect::<String>(), expected, "{stage:?}");
+        }
+    }
+
+    #[test]
+    fn refusals_are_whole_sentences() {
+        for (stage, command) in
+            Stage::ALL.into_iter().flat_map(|stage| Command::ALL.map(|command| (stage, command)))
+        {
+            if let Err(why) = check(command, stage) {
+                assert!(why.len() > 20 && !why.contains("  "), "{command:?} {stage:?}: {why}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_human_is_waited_for_when_only_a_command_helps() {
+        let ready = json!({"phase": "AwaitCutOver", "attempt": 1,
+            "report": {"attempt": 1, "phase": "AwaitCutOver"}});
+        let ended = json!({"phase": "Aborted", "completedAt": "2026-01-01T00:00:00Z"});
+        let postponed = json!({"postponeCutOver": true});
+        let rows = [
+            (json!({}), json!({"phase": "RowCopy"}), None),
+            (json!({"paused": true}), json!({"phase": "RowCopy"}), Some(Command::Resume)),
+            (json!({"paused": true}), json!({}), Some(Command::Resume)),
+            (json!({"paused": true}), ended, None),
+            (json!({"paused": true}), json!({"phase": "CleanUp"}), None),
+            (postponed.clone(), ready.clone(), Some(Command::CutOver)),
+            (postponed, json!({"phase": "RowCopy"}), None),
+            (json!({}), ready, None),
+        ];
+        for (spec, status, expected) in rows {
+            let migration = migration(json!({}), spec.clone(), status.clone());
+            assert_eq!(awaited(&migration), expected, "{spec} {status}");
+        }
+    }
+}
