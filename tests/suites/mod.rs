@@ -21,6 +21,7 @@ mod secrets;
 mod server_crash;
 mod source_locks;
 mod take_over;
+mod verbs;
 mod wishes;
 
 use std::future::Future;
@@ -60,6 +61,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     trials.extend(secrets::trials());
     trials.extend(bounded::trials());
     trials.extend(cluster::trials());
+    trials.extend(verbs::trials());
     trials
 }
 

@@ -72,17 +72,9 @@ fn figures(progress: &ProgressStatus) -> String {
 
 /// Whether figures are still about something that goes on.
 pub(super) fn is_under_way(migration: &SchemaMigration) -> bool {
-    match Stage::of(migration) {
-        Stage::Working | Stage::Swapped => true,
-        Stage::Waiting
-        | Stage::Retrying
-        | Stage::Rejected
-        | Stage::Succeeded
-        | Stage::Aborted
-        | Stage::Panicked
-        | Stage::Failed
-        | Stage::Leaving => false,
-    }
+    let report = migration.status.as_ref().and_then(|status| status.report.as_ref());
+    let has_ended = report.is_some_and(|report| report.ending.is_some());
+    matches!(Stage::of(migration), Stage::Working | Stage::Swapped) && !has_ended
 }
 
 /// A text in one line, of at most so many characters.

@@ -7,7 +7,7 @@ use super::lines::{is_under_way, shortened, transition};
 use super::{
     Look, Tone, clock, columns, count, labelled, name, namespace, phase, status, table_name,
 };
-use crate::api::control;
+use crate::api::control::{self, CutOverWord};
 use crate::api::legal::{self, Command, Stage};
 use crate::api::migration::SchemaMigration;
 use crate::api::status::{ProgressStatus, SchemaMigrationStatus, WorkerReport};
@@ -159,19 +159,6 @@ fn bar(percent: i64) -> String {
 }
 
 fn cut_over(migration: &SchemaMigration, status: &SchemaMigrationStatus) -> String {
-    let stage = Stage::of(migration);
-    let permission = status.cut_over.as_ref().and_then(|cut_over| cut_over.permission.as_ref());
-    let state = if matches!(stage, Stage::Swapped | Stage::Succeeded) {
-        "done".to_owned()
-    } else if control::is_postponed(migration) {
-        "postponed until it is allowed".to_owned()
-    } else if let Some(latch) = permission {
-        let at = latch.at.as_ref().map(|at| format!(" at {}", clock(at))).unwrap_or_default();
-        let by = if latch.by.is_empty() { "somebody" } else { &latch.by };
-        format!("allowed by {by}{at}, through {}", latch.through)
-    } else {
-        "not postponed: it comes by itself".to_owned()
-    };
     let progress = status.progress.clone().unwrap_or_default();
     let attempts = match progress.cut_over_attempts {
         0 => String::new(),
@@ -179,7 +166,33 @@ fn cut_over(migration: &SchemaMigration, status: &SchemaMigrationStatus) -> Stri
         attempts => format!("; {attempts} attempts"),
     };
     let error = progress.last_cut_over_error.map(|error| format!(", the last: {error}"));
-    format!("{state}{attempts}{}", error.unwrap_or_default())
+    let permission = permission(migration, status);
+    let text = format!("{permission}{attempts}{}", error.unwrap_or_default());
+    text.trim_start_matches("; ").to_owned()
+}
+
+fn permission(migration: &SchemaMigration, status: &SchemaMigrationStatus) -> String {
+    match Stage::of(migration) {
+        Stage::Swapped | Stage::Succeeded => return "done".to_owned(),
+        Stage::Aborted | Stage::Panicked | Stage::Failed | Stage::Rejected => {
+            return "did not happen".to_owned();
+        }
+        Stage::Leaving => return String::new(),
+        Stage::Waiting | Stage::Working | Stage::Retrying => {}
+    }
+    let latch = status.cut_over.as_ref().and_then(|cut_over| cut_over.permission.as_ref());
+    match latch {
+        _ if control::is_postponed(migration) => "postponed until it is allowed".to_owned(),
+        None if control::cut_over_word(migration) == Some(CutOverWord::Allow) => {
+            "allowed; the controller has not taken note of it yet".to_owned()
+        }
+        None => "not postponed: it comes by itself".to_owned(),
+        Some(latch) => {
+            let at = latch.at.as_ref().map(|at| format!(" at {}", clock(at))).unwrap_or_default();
+            let by = if latch.by.is_empty() { "somebody" } else { &latch.by };
+            format!("allowed by {by}{at}, through {}", latch.through)
+        }
+    }
 }
 
 fn worker(migration: &SchemaMigration, status: &SchemaMigrationStatus, look: Look) -> String {
@@ -195,7 +208,7 @@ fn worker(migration: &SchemaMigration, status: &SchemaMigrationStatus, look: Loo
     let Some(at) = report.updated_at.as_ref() else {
         return who;
     };
-    let is_silent = look.ago(at) > STALE && report.ending.is_none() && is_under_way(migration);
+    let is_silent = look.ago(at) > STALE && is_under_way(migration);
     if !is_silent {
         return format!("{who}, reported {} ago", look.told_ago(at));
     }

@@ -34,7 +34,19 @@ fn states() -> Vec<(&'static str, SchemaMigration)> {
         ("succeeded", moved("Succeeded", succeeded())),
         ("panicked", moved("Panicked", ended("Panicked", "Panicked"))),
         ("ended without a controller", copying_with(&untold())),
-        ("being deleted", moved("Terminating", json!({"metadata": {"deletionTimestamp": AT}}))),
+        (
+            "allowed a moment ago",
+            copying_with(&json!({"spec": {"postponeCutOver": true},
+            "metadata": {"annotations": {"ghostship.dev/cut-over": "allow"}}})),
+        ),
+        (
+            "being deleted",
+            moved(
+                "Terminating",
+                json!({"metadata": {"deletionTimestamp": AT},
+            "status": {"message": "the helper tables are dropped"}}),
+            ),
+        ),
     ]
 }
 
@@ -104,7 +116,7 @@ fn postponed() -> Value {
         "status": {
             "message": "copied, verified and kept current; kubectl ghostship cut-over lets the swap happen",
             "cutOver": {"state": "Postponed"},
-            "progress": {"percent": 100, "rowsPerSecond": 0, "eta": null, "verifiedPercent": 100,
+            "progress": {"rowsCopied": 2_700_000, "percent": 100, "rowsPerSecond": 0, "eta": null, "verifiedPercent": 100,
                 "rowsRepaired": 2},
             "report": {"phase": "AwaitCutOver", "waitingFor": "permission to cut over",
                 "waitingSince": AT}}})
@@ -117,7 +129,7 @@ fn allowed() -> Value {
             "message": "it waits for the next cut-over attempt",
             "cutOver": {"state": "Allowed", "permission": {"at": AT, "by": "ghostship-cli",
                 "through": "ghostship.dev/cut-over"}},
-            "progress": {"percent": 100, "rowsPerSecond": 0, "eta": null, "verifiedPercent": 100,
+            "progress": {"rowsCopied": 2_700_000, "percent": 100, "rowsPerSecond": 0, "eta": null, "verifiedPercent": 100,
                 "cutOverAttempts": 3, "lastCutOverError": "session 81 holds the table"},
             "report": {"phase": "CutOver"}}})
 }
@@ -145,7 +157,7 @@ fn ended(outcome: &str, reason: &str) -> Value {
 fn succeeded() -> Value {
     json!({"status": {"message": "2,700,000 rows copied", "completedAt": AT,
         "cutOver": {"state": "Done"},
-        "progress": {"percent": 100, "verifiedPercent": 100, "cutOverAttempts": 1},
+        "progress": {"rowsCopied": 2_700_000, "percent": 100, "verifiedPercent": 100, "cutOverAttempts": 1},
         "report": {"phase": "CleanUp", "ending": {"outcome": "Completed", "reason": "Completed",
             "took": "1h19m", "lockTime": "12ms", "oldTable": "_orders_o",
             "oldTableExpires": "2026-01-03 02:20:00"}}}})
