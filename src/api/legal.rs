@@ -3,7 +3,8 @@
 
 use super::control;
 use super::migration::SchemaMigration;
-use super::status::SchemaMigrationStatus;
+use super::names;
+use super::status::{EndingKind, SchemaMigrationStatus};
 
 /// What a user may ask of a migration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,8 +44,10 @@ pub enum Stage {
     Aborted,
     /// It has ended by panic; everything is kept.
     Panicked,
-    /// It has ended with a failure.
+    /// It has ended with a failure; what was created may be left.
     Failed,
+    /// It has ended with a refusal, before anything was changed.
+    Refused,
     /// The resource is being deleted.
     Leaving,
 }
@@ -77,7 +80,7 @@ impl Command {
 
 impl Stage {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Waiting,
         Self::Working,
         Self::Retrying,
@@ -87,6 +90,7 @@ impl Stage {
         Self::Aborted,
         Self::Panicked,
         Self::Failed,
+        Self::Refused,
         Self::Leaving,
     ];
 
@@ -103,6 +107,7 @@ impl Stage {
             ("Succeeded", _) => Self::Succeeded,
             ("Aborted", _) => Self::Aborted,
             ("Panicked", _) => Self::Panicked,
+            ("Failed", Some(_)) if was_refused(status) => Self::Refused,
             ("Failed", Some(_)) => Self::Failed,
             ("Failed", None) => Self::Rejected,
             ("Terminating", _) => Self::Leaving,
@@ -123,7 +128,7 @@ impl Stage {
     /// Whether it has ended: nothing happens any more by itself.
     pub fn is_end(self) -> bool {
         match self {
-            Self::Succeeded | Self::Aborted | Self::Panicked | Self::Failed => true,
+            Self::Succeeded | Self::Aborted | Self::Panicked | Self::Failed | Self::Refused => true,
             Self::Waiting
             | Self::Working
             | Self::Retrying
@@ -143,7 +148,8 @@ impl Stage {
 /// | retrying | yes | yes | yes, the pause ends |
 /// | swapped | no | yes, it stops cleaning up | no |
 /// | succeeded, leaving | no | no | no |
-/// | aborted, panicked, failed | no | no | yes |
+/// | panicked, failed | abort only: it drops what is left | no | yes |
+/// | aborted, refused | no | no | yes |
 ///
 /// # Errors
 ///
@@ -161,14 +167,36 @@ pub fn check(command: Command, stage: Stage) -> Result<(), &'static str> {
         ),
         (Stage::Swapped, Command::Panic) => Ok(()),
         (Stage::Swapped, _) => Err("the tables are swapped: it is too late for that"),
-        (Stage::Aborted | Stage::Panicked | Stage::Failed, Command::Retry) => Ok(()),
-        (Stage::Aborted | Stage::Panicked | Stage::Failed, Command::Abort) => {
-            Err("it has ended; to drop what it left on the server, delete the SchemaMigration")
+        (Stage::Panicked | Stage::Failed, Command::Abort | Command::Retry)
+        | (Stage::Aborted | Stage::Refused, Command::Retry) => Ok(()),
+        (Stage::Aborted | Stage::Refused, Command::Abort) => {
+            Err("it has ended and left nothing on the server that an abort could drop")
         }
-        (Stage::Aborted | Stage::Panicked | Stage::Failed, _) => {
+        (Stage::Aborted | Stage::Refused | Stage::Panicked | Stage::Failed, _) => {
             Err("it has ended and nothing runs; retry begins another attempt")
         }
         (Stage::Waiting | Stage::Working | Stage::Retrying | Stage::Rejected, _) => Ok(()),
+    }
+}
+
+/// Whether a migration has ended and nothing is asked for that makes the controller take it up again.
+pub fn is_over(migration: &SchemaMigration) -> bool {
+    let stage = Stage::of(migration);
+    let spec = &migration.spec;
+    let retried = migration.status.as_ref().and_then(|status| status.retried.as_deref());
+    let retries =
+        control::annotation(migration, names::RETRY).is_some_and(|token| retried != Some(token));
+    let aborts = spec.abort == Some(true) && spec.panic != Some(true);
+    match stage {
+        Stage::Succeeded => true,
+        Stage::Aborted | Stage::Refused => !retries,
+        Stage::Panicked | Stage::Failed => !retries && !aborts,
+        Stage::Waiting
+        | Stage::Working
+        | Stage::Retrying
+        | Stage::Swapped
+        | Stage::Rejected
+        | Stage::Leaving => false,
     }
 }
 
@@ -185,6 +213,11 @@ pub fn awaited(migration: &SchemaMigration) -> Option<Command> {
     let is_ready = report.is_some_and(|report| report.phase == "AwaitCutOver");
     (stage == Stage::Working && is_ready && control::is_postponed(migration))
         .then_some(Command::CutOver)
+}
+
+fn was_refused(status: &SchemaMigrationStatus) -> bool {
+    let ending = status.report.as_ref().and_then(|report| report.ending.as_ref());
+    ending.is_some_and(|ending| ending.outcome == EndingKind::Refused)
 }
 
 #[cfg(test)]
@@ -229,6 +262,11 @@ mod tests {
             (json!({"phase": "Retrying"}), Stage::Retrying),
             (json!({"phase": "Failed"}), Stage::Rejected),
             (json!({"phase": "Failed", "completedAt": at}), Stage::Failed),
+            (
+                json!({"phase": "Failed", "completedAt": at,
+                    "report": {"ending": {"outcome": "Refused"}}}),
+                Stage::Refused,
+            ),
             (json!({"phase": "Succeeded", "completedAt": at}), Stage::Succeeded),
             (json!({"phase": "Aborted", "completedAt": at}), Stage::Aborted),
             (json!({"phase": "Panicked", "completedAt": at}), Stage::Panicked),
@@ -267,8 +305,9 @@ mod tests {
             (Stage::Rejected, "++++++-"),
             (Stage::Succeeded, "-------"),
             (Stage::Aborted, "------+"),
-            (Stage::Panicked, "------+"),
-            (Stage::Failed, "------+"),
+            (Stage::Panicked, "-----++"),
+            (Stage::Failed, "-----++"),
+            (Stage::Refused, "------+"),
             (Stage::Leaving, "-------"),
         ];
         assert_eq!(rows.map(|(stage, _)| stage), Stage::ALL);
@@ -308,6 +347,28 @@ mod tests {
         for (spec, status, expected) in rows {
             let migration = migration(json!({}), spec.clone(), status.clone());
             assert_eq!(awaited(&migration), expected, "{spec} {status}");
+        }
+    }
+
+    #[test]
+    fn an_end_is_none_while_it_is_about_to_be_taken_up_again() {
+        let ended = |phase: &str, retried: Option<&str>| json!({"phase": phase, "completedAt": "2026-01-01T00:00:00Z", "retried": retried});
+        let token = json!({"annotations": {"ghostship.dev/retry": "two"}});
+        let abort = json!({"abort": true});
+        let rows = [
+            (json!({}), json!({}), ended("Failed", None), true),
+            (token.clone(), json!({}), ended("Failed", Some("one")), false),
+            (token.clone(), json!({}), ended("Failed", Some("two")), true),
+            (token.clone(), json!({}), ended("Succeeded", None), true),
+            (token, json!({}), ended("Aborted", None), false),
+            (json!({}), abort.clone(), ended("Panicked", None), false),
+            (json!({}), json!({"abort": true, "panic": true}), ended("Panicked", None), true),
+            (json!({}), abort, ended("Aborted", None), true),
+            (json!({}), json!({}), json!({"phase": "RowCopy"}), false),
+        ];
+        for (metadata, spec, status, over) in rows {
+            let migration = migration(metadata.clone(), spec.clone(), status.clone());
+            assert_eq!(is_over(&migration), over, "{metadata} {spec} {status}");
         }
     }
 }

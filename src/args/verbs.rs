@@ -65,6 +65,12 @@ unless --yes is given. `retry` continues afterwards.
 Example:
   kubectl ghostship panic orders-add-note --yes";
 
+const ABORT_HELP: &str = "\
+After a panic or a failure it drops what was left; spec.panic is set to false then, when it is true.
+
+Example:
+  kubectl ghostship abort orders-add-note --wait";
+
 const RETRY_HELP: &str = "\
 Begins another attempt after a failure, an abort or a panic, or ends the pause before the next one. What
 it writes is a fresh value of the annotation ghostship.dev/retry; spec.panic and spec.abort are set to
@@ -143,7 +149,7 @@ pub enum Verb {
     #[command(after_help = [PANIC_HELP, "\n\n", CODES].concat())]
     Panic(PanicArguments),
     /// Stop and drop what the migration created; the table stays as it is.
-    #[command(after_help = CODES)]
+    #[command(after_help = [ABORT_HELP, "\n\n", CODES].concat())]
     Abort(ChangeArguments),
     /// Begin another attempt.
     #[command(after_help = [RETRY_HELP, "\n\n", CODES].concat())]

@@ -5,7 +5,6 @@ use std::process::ExitCode;
 
 use crate::api::legal::{self, Stage};
 use crate::api::migration::SchemaMigration;
-use crate::api::status::EndingKind;
 use crate::engine::Failure;
 use crate::engine::outcome::Outcome;
 use crate::engine::phase::PhaseKind;
@@ -70,12 +69,15 @@ impl Exit {
 
     /// How a migration in a cluster stands.
     pub fn of_migration(migration: &SchemaMigration) -> Self {
-        match Stage::of(migration) {
+        let stage = Stage::of(migration);
+        if stage.is_end() && !legal::is_over(migration) {
+            return Self::Running;
+        }
+        match stage {
             Stage::Succeeded => Self::Done,
             Stage::Aborted => Self::Aborted,
             Stage::Panicked => Self::Panicked,
-            Stage::Rejected => Self::Refused,
-            Stage::Failed if was_refused(migration) => Self::Refused,
+            Stage::Rejected | Stage::Refused => Self::Refused,
             Stage::Failed => Self::Failed,
             Stage::Waiting | Stage::Working | Stage::Retrying | Stage::Swapped | Stage::Leaving => {
                 legal::awaited(migration).map_or(Self::Running, |_| Self::Awaiting)
@@ -89,12 +91,6 @@ impl Exit {
     }
 }
 
-fn was_refused(migration: &SchemaMigration) -> bool {
-    let report = migration.status.as_ref().and_then(|status| status.report.as_ref());
-    let ending = report.and_then(|report| report.ending.as_ref());
-    ending.is_some_and(|ending| ending.outcome == EndingKind::Refused)
-}
-
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         Self::from(exit.code())
@@ -106,6 +102,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::cli::verbs::samples::migration;
     use crate::engine::reason::Reason;
 
     fn failure(reason: Reason, refused: bool) -> Failure {
@@ -162,17 +159,12 @@ mod tests {
             (json!({}), json!({"phase": "Failed", "completedAt": at}), 1),
             (json!({}), json!({"phase": "Failed", "completedAt": at, "report": refused}), 3),
             (json!({}), json!({"phase": "Failed"}), 3),
+            (json!({"abort": true}), json!({"phase": "Failed", "completedAt": at}), 7),
             (json!({}), json!({"phase": "Aborted", "completedAt": at}), 5),
             (json!({}), json!({"phase": "Panicked", "completedAt": at}), 6),
         ];
         for (spec, status, code) in rows {
-            let mut document = json!({"apiVersion": "ghostship.dev/v1alpha1",
-                "kind": "SchemaMigration", "metadata": {"name": "one"}, "status": status.clone(),
-                "spec": {"target": "db", "database": "shop", "table": "t", "alter": "ENGINE=InnoDB"}});
-            for (field, value) in spec.as_object().unwrap() {
-                document["spec"][field] = value.clone();
-            }
-            let migration: SchemaMigration = serde_json::from_value(document).unwrap();
+            let migration = migration(&json!({"spec": spec, "status": status}));
             assert_eq!(Exit::of_migration(&migration).code(), code, "{spec} {status}");
         }
     }

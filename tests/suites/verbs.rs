@@ -81,7 +81,7 @@ async fn cut_over() -> Result<()> {
     place.run(PLUGIN, &["status", "one"])?.expect(7)
 }
 
-/// A retry has a token of its own and takes back what ended the attempt before.
+/// A retry has a token of its own and takes back what ended the attempt before; an abort takes back panic.
 async fn retry() -> Result<()> {
     let place = Place::open("retry")?;
     place.create("one", &json!({"panic": true}))?;
@@ -94,7 +94,12 @@ async fn retry() -> Result<()> {
     place.run(PLUGIN, &["retry", "one"])?.expect(0)?;
     let second = token(&place.object("one")?);
     ensure!(second.is_string() && second != token(&first), "the token is not fresh: {second}");
-    Ok(())
+    place.create("two", &json!({"panic": true}))?;
+    place.report("two", &ended("Panicked"))?;
+    place.run(PLUGIN, &["abort", "two"])?.expect(0)?;
+    let spec = place.object("two")?["spec"].clone();
+    ensure!(spec["abort"] == true && spec["panic"] == false, "nothing would be cleaned up: {spec}");
+    place.run(PLUGIN, &["status", "two"])?.expect(7)
 }
 
 async fn git_ops() -> Result<()> {
@@ -123,7 +128,7 @@ async fn refusals() -> Result<()> {
     let place = Place::open("refusals")?;
     let rows: [(&str, Value, &[&str], i32); 4] = [
         ("succeeded", ended("Succeeded"), &["pause", "cut-over", "panic", "abort", "retry"], 0),
-        ("failed", ended("Failed"), &["pause", "resume", "postpone", "cut-over", "abort"], 1),
+        ("failed", ended("Failed"), &["pause", "resume", "postpone", "cut-over", "panic"], 1),
         ("aborted", ended("Aborted"), &["pause", "panic"], 5),
         ("copying", copying(), &["retry"], 7),
     ];
@@ -292,8 +297,8 @@ async fn errors() -> Result<()> {
 fn copying() -> Value {
     json!({"observedGeneration": 1, "phase": "RowCopy", "message": "it works", "attempt": 1,
         "progress": {"rowsCopied": 1234, "rowsEstimated": 2700, "percent": 45},
-        "report": {"attempt": 1, "pod": "one-1-xyz", "phase": "RowCopy", "plan": {
-            "strategy": "Copy", "key": "PRIMARY (id)", "shadowTable": "_orders_s"}}})
+        "report": {"attempt": 1, "pod": "one-1-xyz", "phase": "RowCopy"},
+        "plan": {"strategy": "Copy", "key": "PRIMARY (id)", "shadowTable": "_orders_s"}})
 }
 
 /// A status of a migration that waits for a permission.

@@ -87,8 +87,11 @@ pub fn effect(command: Command, migration: &SchemaMigration) -> Effect {
     };
     match (shown, command) {
         (true, _) => Effect::Shown,
-        // An end that was there before the retry says nothing about it.
+        // An end that was there before says nothing about what takes it up again.
         (false, Command::Retry) => Effect::Pending,
+        (false, Command::Abort) if matches!(stage, Stage::Failed | Stage::Panicked) => {
+            Effect::Pending
+        }
         (false, _) if stage.is_end() || stage == Stage::Leaving => {
             let message = migration.status.as_ref().and_then(|status| status.message.clone());
             Effect::Missed(message.unwrap_or_else(|| "it has ended otherwise".to_owned()))
@@ -103,7 +106,8 @@ fn already(command: Command, migration: &SchemaMigration) -> Option<&'static str
         Command::Pause => (spec.paused == Some(true)).then_some("it is paused already"),
         Command::Resume => (spec.paused != Some(true)).then_some("it is not paused"),
         Command::Panic => (spec.panic == Some(true)).then_some("panic is asked for already"),
-        Command::Abort => (spec.abort == Some(true)).then_some("it is asked to abort already"),
+        Command::Abort => (spec.abort == Some(true) && !holds_back_abort(migration))
+            .then_some("it is asked to abort already"),
         Command::Postpone => (control::cut_over_word(migration) == Some(CutOverWord::Postpone))
             .then_some("its cut-over is postponed already"),
         Command::CutOver if control::is_postponed(migration) => None,
@@ -119,7 +123,7 @@ fn patch(command: Command, migration: &SchemaMigration, now: Timestamp) -> (Valu
         Command::Pause => field("paused", true),
         Command::Resume => field("paused", false),
         Command::Panic => field("panic", true),
-        Command::Abort => field("abort", true),
+        Command::Abort => abort(migration),
         Command::Postpone => annotate(names::CUT_OVER, "postpone"),
         Command::CutOver => annotate(names::CUT_OVER, "allow"),
         Command::Retry => retry(migration, now),
@@ -133,6 +137,20 @@ fn field(name: &'static str, value: bool) -> (Value, Vec<Place>) {
 fn annotate(name: &'static str, value: &str) -> (Value, Vec<Place>) {
     let patch = json!({"metadata": {"annotations": {(name): value}}});
     (patch, vec![Place::Annotation(name)])
+}
+
+/// What panic left is cleaned up only when panic is no longer asked for.
+fn abort(migration: &SchemaMigration) -> (Value, Vec<Place>) {
+    let (mut patch, mut places) = field("abort", true);
+    if holds_back_abort(migration) {
+        patch["spec"]["panic"] = json!(false);
+        places.push(Place::Field("panic"));
+    }
+    (patch, places)
+}
+
+fn holds_back_abort(migration: &SchemaMigration) -> bool {
+    migration.spec.panic == Some(true) && Stage::of(migration).is_end()
 }
 
 /// The wishes that ended the former attempt are taken back, or the next one would end at once.
@@ -228,6 +246,8 @@ mod tests {
             (Command::Postpone, copying(), postpone),
             (Command::CutOver, json!({"spec": {"postponeCutOver": true}}), allow),
             (Command::Retry, ended("Failed"), retry),
+            (Command::Abort, ended("Failed"), json!({"spec": {"abort": true}})),
+            (Command::Abort, panicked.clone(), json!({"spec": {"abort": true, "panic": false}})),
             (Command::Retry, panicked, again),
         ];
         for (command, changes, expected) in rows {
@@ -272,14 +292,15 @@ mod tests {
     #[test]
     fn only_commands_that_change_something_are_offered() {
         let word = json!({"metadata": {"annotations": {"ghostship.dev/cut-over": "postpone"}}});
-        let rows: [(Value, &[Command]); 4] = [
+        let rows: [(Value, &[Command]); 5] = [
             (copying(), &[Command::Pause, Command::Postpone, Command::Panic, Command::Abort]),
             (
                 json!({"spec": {"paused": true}}),
                 &[Command::Resume, Command::Postpone, Command::Panic, Command::Abort],
             ),
             (word, &[Command::Pause, Command::CutOver, Command::Panic, Command::Abort]),
-            (ended("Failed"), &[Command::Retry]),
+            (ended("Failed"), &[Command::Abort, Command::Retry]),
+            (ended("Aborted"), &[Command::Retry]),
         ];
         for (changes, expected) in rows {
             assert_eq!(possible(&migration(&changes), now()), expected, "{changes}");
@@ -343,6 +364,8 @@ mod tests {
             (Command::Panic, ended("Panicked"), Effect::Shown),
             (Command::Panic, ended("Succeeded"), Effect::Missed("how it ended".into())),
             (Command::Abort, ended("Aborted"), Effect::Shown),
+            (Command::Abort, ended("Failed"), Effect::Pending),
+            (Command::Abort, ended("Succeeded"), Effect::Missed("how it ended".into())),
             (Command::Retry, retry("one"), Effect::Pending),
             (Command::Retry, retry("two"), Effect::Shown),
         ];

@@ -42,9 +42,9 @@ pub(in crate::cli) fn copying() -> Value {
             "rowsPerSecond": 52_000, "keysApplied": 1234, "backlog": 12, "streamLag": "20ms",
             "eta": "28s", "verifiedPercent": 0, "rowsRepaired": 0, "cutOverAttempts": 0},
         "report": {"attempt": 1, "pod": "add-note-0a1b-1-xyz", "phase": "RowCopy",
-            "updatedAt": "2026-01-01T02:29:58Z",
-            "plan": {"strategy": "Copy", "key": "PRIMARY (id)", "shadowTable": "_orders_s",
-                "oldTable": "_orders_o", "controlTable": "_orders_c"}},
+            "updatedAt": "2026-01-01T02:29:58Z"},
+        "plan": {"strategy": "Copy", "key": "PRIMARY (id)", "shadowTable": "_orders_s",
+            "oldTable": "_orders_o", "controlTable": "_orders_c"},
     }})
 }
 

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::cluster::{Error, Migrations, Scope};
 use super::{ended, limit, show};
-use crate::api::legal::Stage;
+use crate::api::legal;
 use crate::api::migration::SchemaMigration;
 use crate::args::verbs::{Format, NamedArguments, WatchArguments};
 use crate::cli::console::Console;
@@ -83,7 +83,7 @@ async fn follow(named: &NamedArguments, display: &mut Display<'_>) -> Result<Exi
             None => return Ok(Exit::Unanswered),
         };
         display.show(&migration);
-        if Stage::of(&migration).is_end() {
+        if legal::is_over(&migration) {
             return Ok(Exit::of_migration(&migration));
         }
         last = Some(migration);

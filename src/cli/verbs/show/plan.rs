@@ -47,7 +47,7 @@ pub fn exit_of_plan(migration: &SchemaMigration) -> Exit {
 
 fn planned(migration: &SchemaMigration) -> Planned {
     let status = status(migration);
-    let plan = status.report.as_ref().and_then(|report| report.plan.clone());
+    let plan = status.plan;
     let rows = status.progress.as_ref().map(|progress| progress.rows_estimated);
     Planned {
         name: name(migration),
@@ -92,7 +92,12 @@ fn why_none(migration: &SchemaMigration) -> String {
         }
         Stage::Rejected => format!("it was rejected before a worker looked at the table{told}"),
         Stage::Succeeded => format!("none was needed{told}"),
-        Stage::Retrying | Stage::Aborted | Stage::Panicked | Stage::Failed | Stage::Leaving => {
+        Stage::Retrying
+        | Stage::Aborted
+        | Stage::Panicked
+        | Stage::Failed
+        | Stage::Refused
+        | Stage::Leaving => {
             format!("it came to no plan ({}{told})", phase(migration))
         }
     }
@@ -107,8 +112,7 @@ mod tests {
 
     #[test]
     fn a_plan_is_shown_as_reported() {
-        let warned =
-            json!({"status": {"report": {"plan": {"warnings": ["no replica was checked"]}}}});
+        let warned = json!({"status": {"plan": {"warnings": ["no replica was checked"]}}});
         let migration = copying_with(&warned);
         let expected = "\
 shop.orders on target orders-db

@@ -55,7 +55,9 @@ pub fn screen(migration: &SchemaMigration, look: Look) -> String {
 fn told_phase(migration: &SchemaMigration, status: &SchemaMigrationStatus, look: Look) -> String {
     let tone = match Stage::of(migration) {
         Stage::Succeeded => Tone::Good,
-        Stage::Failed | Stage::Rejected | Stage::Panicked | Stage::Aborted => Tone::Bad,
+        Stage::Failed | Stage::Refused | Stage::Rejected | Stage::Panicked | Stage::Aborted => {
+            Tone::Bad
+        }
         Stage::Retrying | Stage::Leaving => Tone::Wait,
         Stage::Waiting | Stage::Working | Stage::Swapped => {
             legal::awaited(migration).map_or(Tone::Strong, |_| Tone::Wait)
@@ -174,7 +176,7 @@ fn cut_over(migration: &SchemaMigration, status: &SchemaMigrationStatus) -> Stri
 fn permission(migration: &SchemaMigration, status: &SchemaMigrationStatus) -> String {
     match Stage::of(migration) {
         Stage::Swapped | Stage::Succeeded => return "done".to_owned(),
-        Stage::Aborted | Stage::Panicked | Stage::Failed | Stage::Rejected => {
+        Stage::Aborted | Stage::Panicked | Stage::Failed | Stage::Refused | Stage::Rejected => {
             return "did not happen".to_owned();
         }
         Stage::Leaving => return String::new(),
@@ -235,7 +237,7 @@ fn attempts(migration: &SchemaMigration, status: &SchemaMigrationStatus, look: L
 }
 
 fn plan(status: &SchemaMigrationStatus) -> Vec<(&'static str, String)> {
-    let Some(plan) = status.report.as_ref().and_then(|report| report.plan.as_ref()) else {
+    let Some(plan) = &status.plan else {
         return Vec::new();
     };
     let road = match plan.strategy.as_str() {
