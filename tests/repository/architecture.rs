@@ -57,7 +57,10 @@ const PLACES: &[(&str, &[&str])] = &[
     ("std::thread", &["src/failpoint.rs"]),
     ("kube", &["src/api/", "src/cli/verbs/", "src/controller/", "src/worker/"]),
     ("schemars", &["src/api/"]),
-    ("k8s_openapi", &["src/api/", "src/controller/", "src/worker/", "src/cli/manifest.rs"]),
+    (
+        "k8s_openapi",
+        &["src/api/", "src/controller/", "src/worker/", "src/cli/manifest.rs", "src/cli/verbs/"],
+    ),
     ("mysql_async", &["src/mysql/"]),
     ("mysql_common", &["src/mysql/"]),
     ("clap", &["src/args.rs", "src/args/", "src/bin/", "src/main.rs"]),

@@ -37,7 +37,7 @@ pub(crate) fn trials() -> Vec<Trial> {
 
 /// Pause, resume, panic and abort set their fields, as a manager that no GitOps tool strips.
 async fn fields() -> Result<()> {
-    let place = Place::open("fields")?;
+    let place = Place::open("fields").await?;
     let rows = [
         ("pause", "paused", true),
         ("resume", "paused", false),
@@ -61,7 +61,7 @@ async fn fields() -> Result<()> {
 }
 
 async fn cut_over() -> Result<()> {
-    let place = Place::open("cut-over")?;
+    let place = Place::open("cut-over").await?;
     place.create("one", &json!({"postponeCutOver": true}))?;
     place.report("one", &ready())?;
     place.run(PLUGIN, &["status", "one"])?.expect(8)?;
@@ -83,7 +83,7 @@ async fn cut_over() -> Result<()> {
 
 /// A retry has a token of its own and takes back what ended the attempt before; an abort takes back panic.
 async fn retry() -> Result<()> {
-    let place = Place::open("retry")?;
+    let place = Place::open("retry").await?;
     place.create("one", &json!({"panic": true}))?;
     place.report("one", &ended("Panicked"))?;
     place.run(PLUGIN, &["status", "one"])?.expect(6)?;
@@ -103,7 +103,7 @@ async fn retry() -> Result<()> {
 }
 
 async fn git_ops() -> Result<()> {
-    let place = Place::open("git-ops")?;
+    let place = Place::open("git-ops").await?;
     place.create_as("argocd-controller", "one", &json!({"paused": false}))?;
     place.report("one", &copying())?;
     let owned = place.run(PLUGIN, &["pause", "one"])?;
@@ -125,7 +125,7 @@ async fn git_ops() -> Result<()> {
 
 /// What makes no sense is refused with a sentence, and nothing is written.
 async fn refusals() -> Result<()> {
-    let place = Place::open("refusals")?;
+    let place = Place::open("refusals").await?;
     let rows: [(&str, Value, &[&str], i32); 4] = [
         ("succeeded", ended("Succeeded"), &["pause", "cut-over", "panic", "abort", "retry"], 0),
         ("failed", ended("Failed"), &["pause", "resume", "postpone", "cut-over", "panic"], 1),
@@ -155,7 +155,7 @@ async fn refusals() -> Result<()> {
 
 /// `--wait` ends when the status shows the effect, or when its time is over.
 async fn wait() -> Result<()> {
-    let place = Place::open("wait")?;
+    let place = Place::open("wait").await?;
     place.create("one", &json!({}))?;
     place.report("one", &copying())?;
     let late = place.run(PLUGIN, &["pause", "one", "--wait", "--timeout", "1s"])?;
@@ -182,7 +182,7 @@ async fn wait() -> Result<()> {
 
 /// A line per change; it ends when the migration ends, with its exit code.
 async fn watch() -> Result<()> {
-    let place = Place::open("watch")?;
+    let place = Place::open("watch").await?;
     for (phase, code) in [("Succeeded", 0), ("Failed", 1), ("Panicked", 6)] {
         let name = phase.to_lowercase();
         place.create(&name, &json!({}))?;
@@ -209,7 +209,7 @@ async fn watch() -> Result<()> {
 }
 
 async fn interrupt() -> Result<()> {
-    let place = Place::open("interrupt")?;
+    let place = Place::open("interrupt").await?;
     place.create("one", &json!({}))?;
     place.report("one", &copying())?;
     let mut watching = place.start(PLUGIN, &["watch", "one"])?;
@@ -221,7 +221,7 @@ async fn interrupt() -> Result<()> {
 
 /// What is printed can be read by scripts, and by people.
 async fn show() -> Result<()> {
-    let place = Place::open("show")?;
+    let place = Place::open("show").await?;
     place.create("one", &json!({}))?;
     place.report("one", &copying())?;
     place.create("two", &json!({}))?;
@@ -259,7 +259,7 @@ async fn show() -> Result<()> {
 
 /// Errors name the cause and what to do.
 async fn errors() -> Result<()> {
-    let place = Place::open("errors")?;
+    let place = Place::open("errors").await?;
     place.create("add-note", &json!({}))?;
     let rows: [(&[&str], &str, &str); 4] = [
         (&["status", "ad-note"], "similar: add-note", "kubectl ghostship status"),
@@ -333,7 +333,7 @@ struct Place {
 }
 
 impl Place {
-    fn open(name: &str) -> Result<Self> {
+    async fn open(name: &str) -> Result<Self> {
         let namespace = format!("verbs-{name}-{:x}", random::seed());
         let crds = concat!(env!("CARGO_MANIFEST_DIR"), "/crds");
         kubectl(&["apply", "--server-side", "--force-conflicts", "-f", crds])?;
@@ -342,14 +342,29 @@ impl Place {
         std::fs::write(place.kubeconfig(), kubectl(&["config", "view", "--raw", "--flatten"])?)?;
         kubectl(&["create", "namespace", &place.namespace])?;
         kubectl_with_input(&["apply", "-f", "-"], &place.policy())?;
+        wait_for("the policy to hold", DEADLINE, async || Ok(place.holds())).await?;
         Ok(place)
+    }
+
+    /// Whether a service account that may do everything else is kept out; a policy takes its time.
+    fn holds(&self) -> std::result::Result<(), String> {
+        let create = ["create", "--dry-run=server", "-f", "-"];
+        let whom = ["--as=system:serviceaccount:other:controller", "--as-group=system:masters"];
+        match kubectl_with_input(
+            &[create.as_slice(), &whom].concat(),
+            &self.manifest("probe").to_string(),
+        ) {
+            Err(refused) if format!("{refused:#}").contains("ValidatingAdmissionPolicy") => Ok(()),
+            Err(other) => Err(format!("{other:#}")),
+            Ok(_) => Err("a controller may write".to_owned()),
+        }
     }
 
     /// Keeps a controller that watches all namespaces out of this one.
     fn policy(&self) -> String {
         let name = &self.namespace;
         let rule = json!({"apiGroups": ["ghostship.dev"], "apiVersions": ["*"],
-            "operations": ["UPDATE"], "resources": ["schemamigrations", "schemamigrations/status"]});
+            "operations": ["CREATE", "UPDATE"], "resources": ["schemamigrations", "schemamigrations/status"]});
         let only_here = json!({"matchLabels": {"kubernetes.io/metadata.name": name}});
         let policy = json!({"apiVersion": "admissionregistration.k8s.io/v1",
             "kind": "ValidatingAdmissionPolicy", "metadata": {"name": name},
@@ -435,7 +450,8 @@ impl Place {
     fn start(&self, program: &str, arguments: &[&str]) -> Result<Running> {
         let whole = [arguments, &["-n", &self.namespace]].concat();
         let mut command = self.command(program, &whole);
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
+        let mut child =
+            command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
         let stdout = child.stdout.take().context("it has a standard output")?;
         Ok(Running { child, lines: BufReader::new(stdout).lines() })
     }
