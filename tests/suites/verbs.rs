@@ -222,6 +222,13 @@ async fn interrupt() -> Result<()> {
 /// What is printed can be read by scripts, and by people.
 async fn show() -> Result<()> {
     let place = Place::open("show").await?;
+    let empty = place.run(PLUGIN, &["status"])?;
+    empty.expect(0)?;
+    ensure!(
+        empty.stdout.is_empty() && empty.stderr.contains("-A looks into all"),
+        "{}",
+        empty.stderr
+    );
     place.create("one", &json!({}))?;
     place.report("one", &copying())?;
     place.create("two", &json!({}))?;

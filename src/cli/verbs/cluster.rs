@@ -261,7 +261,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("config").display().to_string();
         let missing = config(&place(&file, None)).await.unwrap_err();
-        assert!(crate::cli::failure::chain(&missing).contains(&file), "{missing:?}");
+        assert_eq!(super::super::told(&missing).matches(&file).count(), 1, "{missing:?}");
         assert!(missing.remedy().contains("--kubeconfig"));
         let text = "apiVersion: v1\nkind: Config\ncurrent-context: one\n\
             contexts: [{name: one, context: {cluster: one, user: one, namespace: shop}}]\n\
@@ -270,7 +270,7 @@ mod tests {
         std::fs::write(&file, text).unwrap();
         assert_eq!(config(&place(&file, None)).await.unwrap().default_namespace, "shop");
         let unknown = config(&place(&file, Some("two"))).await.unwrap_err();
-        assert!(crate::cli::failure::chain(&unknown).contains("two"), "{unknown:?}");
+        assert!(super::super::told(&unknown).contains("two"), "{unknown:?}");
     }
 
     #[test]

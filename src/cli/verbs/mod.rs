@@ -16,7 +16,6 @@ use jiff::Timestamp;
 use self::cluster::{Error, Migrations, Scope};
 use super::console::Console;
 use super::exit::Exit;
-use super::failure::chain;
 use crate::api::duration;
 use crate::api::legal::Command;
 use crate::api::migration::SchemaMigration;
@@ -68,7 +67,7 @@ async fn status(arguments: &ListArguments, console: &Console) -> Result<Exit, Er
     if all.is_empty() {
         console.note(&nothing(arguments, &migrations, "there is no SchemaMigration"));
     }
-    console.print(show::all(&all, arguments.output, look).trim_end());
+    print(console, &show::all(&all, arguments.output, look));
     Ok(Exit::Done)
 }
 
@@ -84,7 +83,7 @@ async fn history(arguments: &ListArguments, console: &Console) -> Result<Exit, E
     if finished.is_empty() {
         console.note(&nothing(arguments, &migrations, "no SchemaMigration has ended"));
     }
-    console.print(show::history(&finished, arguments.output).trim_end());
+    print(console, &show::history(&finished, arguments.output));
     Ok(Exit::Done)
 }
 
@@ -93,6 +92,13 @@ async fn listed(arguments: &ListArguments) -> Result<(Migrations, Vec<SchemaMigr
     let migrations = Migrations::of(&arguments.place, scope).await?;
     let all = migrations.list().await?;
     Ok((migrations, all))
+}
+
+/// Prints a text that may be empty: then there is not even an empty line.
+fn print(console: &Console, text: &str) {
+    if !text.is_empty() {
+        console.print(text.trim_end());
+    }
 }
 
 fn nothing(arguments: &ListArguments, migrations: &Migrations, what: &str) -> String {
@@ -107,8 +113,14 @@ fn ended(console: &Console, result: Result<Exit, Error>) -> Exit {
 }
 
 fn fail(console: &Console, error: &Error) -> Exit {
-    console.note(&format!("error: {}\n  remedy: {}", chain(error), error.remedy()));
+    console.note(&format!("error: {}\n  remedy: {}", told(error), error.remedy()));
     Exit::Unanswered
+}
+
+/// An error with its cause; the client's own texts hold all that lies deeper.
+fn told(error: &Error) -> String {
+    let source = std::error::Error::source(error).map(|source| format!(": {source}"));
+    format!("{error}{}", source.unwrap_or_default())
 }
 
 /// A time limit as it was typed.
