@@ -216,8 +216,8 @@ pub fn awaited(migration: &SchemaMigration) -> Option<Command> {
 }
 
 fn was_refused(status: &SchemaMigrationStatus) -> bool {
-    let ending = status.report.as_ref().and_then(|report| report.ending.as_ref());
-    ending.is_some_and(|ending| ending.outcome == EndingKind::Refused)
+    let reported = status.report.as_ref().and_then(|report| report.ending.as_ref());
+    status.ending.as_ref().or(reported).is_some_and(|ending| ending.outcome == EndingKind::Refused)
 }
 
 #[cfg(test)]
@@ -265,6 +265,10 @@ mod tests {
             (
                 json!({"phase": "Failed", "completedAt": at,
                     "report": {"ending": {"outcome": "Refused"}}}),
+                Stage::Refused,
+            ),
+            (
+                json!({"phase": "Failed", "completedAt": at, "ending": {"outcome": "Refused"}}),
                 Stage::Refused,
             ),
             (json!({"phase": "Succeeded", "completedAt": at}), Stage::Succeeded),

@@ -98,7 +98,7 @@ fn way_text(past: &Past) -> String {
 
 fn past(migration: &SchemaMigration) -> Past {
     let status = status(migration);
-    let ending = status.report.and_then(|report| report.ending);
+    let ending = status.ending.or(status.report.and_then(|report| report.ending));
     let began = status.started_at.as_ref().map(|at| at.0);
     let ended = status.completed_at.as_ref().map(|at| at.0);
     let took =

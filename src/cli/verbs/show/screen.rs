@@ -252,7 +252,8 @@ fn ending(
     migration: &SchemaMigration,
     status: &SchemaMigrationStatus,
 ) -> Vec<(&'static str, String)> {
-    let Some(ending) = current(status).and_then(|report| report.ending.as_ref()) else {
+    let reported = current(status).and_then(|report| report.ending.as_ref());
+    let Some(ending) = reported.or(status.ending.as_ref()) else {
         return Vec::new();
     };
     let stage = Stage::of(migration);
