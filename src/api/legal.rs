@@ -200,6 +200,23 @@ pub fn is_over(migration: &SchemaMigration) -> bool {
     }
 }
 
+/// What is asked for and has no effect any more, or not yet, in a sentence; `None` when all is heard.
+pub fn ignored(migration: &SchemaMigration) -> Option<String> {
+    let (stage, spec) = (Stage::of(migration), &migration.spec);
+    let asked = [
+        (spec.paused == Some(true), Command::Pause, "spec.paused"),
+        (spec.panic == Some(true) && stage != Stage::Panicked, Command::Panic, "spec.panic"),
+        (spec.abort == Some(true) && stage != Stage::Aborted, Command::Abort, "spec.abort"),
+    ];
+    let answers = asked.into_iter().filter(|(is_asked, ..)| *is_asked && stage != Stage::Leaving);
+    let refused = answers.filter_map(|(_, command, field)| {
+        let why = check(command, stage).err()?;
+        Some(format!("{field} has no effect: {why}"))
+    });
+    let all: Vec<String> = refused.collect();
+    (!all.is_empty()).then(|| all.join("; "))
+}
+
 /// The command that a human is waited for with; `None` when it goes on by itself, or has ended.
 pub fn awaited(migration: &SchemaMigration) -> Option<Command> {
     let stage = Stage::of(migration);
@@ -318,6 +335,33 @@ mod tests {
         for (stage, expected) in rows {
             let found = Command::ALL.map(|it| if check(it, stage).is_ok() { '+' } else { '-' });
             assert_eq!(found.iter().collect::<String>(), expected, "{stage:?}");
+        }
+    }
+
+    #[test]
+    fn what_has_no_effect_is_told() {
+        let done = json!({"phase": "Succeeded", "completedAt": "2026-01-01T00:00:00Z"});
+        let panicked = json!({"phase": "Panicked", "completedAt": "2026-01-01T00:00:00Z"});
+        let rows = [
+            (
+                json!({"abort": true}),
+                done.clone(),
+                Some("spec.abort has no effect: it has succeeded"),
+            ),
+            (json!({"postponeCutOver": true}), done, None),
+            (json!({"abort": true}), json!({"phase": "RowCopy"}), None),
+            (json!({"abort": true}), json!({"phase": "CleanUp"}), Some("too late")),
+            (json!({"panic": true}), panicked.clone(), None),
+            (json!({"paused": true}), panicked, Some("retry begins another")),
+        ];
+        for (spec, status, expected) in rows {
+            let found = ignored(&migration(json!({}), spec.clone(), status.clone()));
+            match expected {
+                None => assert_eq!(found, None, "{spec} {status}"),
+                Some(words) => {
+                    assert!(found.unwrap_or_default().contains(words), "{spec} {status}")
+                }
+            }
         }
     }
 

@@ -408,7 +408,6 @@ mod tests {
             json!({"status": {"attempt": 1, "worker": {"job": "", "image": "", "failures": 0}}});
         let retry = json!({"metadata": {"annotations": {"ghostship.dev/retry": "again"}}});
         let panicked = json!({"status": {"panicked": {"by": "somebody"}}});
-        let abort = json!({"spec": {"abort": true}});
         let rows = [
             ("accepted", json!({"metadata": {"finalizers": []}}), Worker::Absent, "Hold"),
             ("held", json!({}), Worker::Absent, "Attempt"),
@@ -444,6 +443,28 @@ mod tests {
             ("panic taken back by retry", with(&panicked, &retry), Worker::Absent, "Attempt"),
             ("retry", with(&reported("Failed", "DuplicateKey"), &retry), ended(None), "Attempt"),
             (
+                "retried before",
+                with(
+                    &with(&reported("Failed", "DuplicateKey"), &retry),
+                    &json!({"status": {"retried": "again"}}),
+                ),
+                ended(None),
+                "Settle",
+            ),
+            ("reported, and its pod still ends", reported("Left", "Left"), active(), "Follow"),
+        ];
+        for (name, changes, worker, expected) in rows {
+            let decision = decide(&observed(&changes, worker));
+            assert_eq!(kind(&decision), expected, "{name}: {decision:?}");
+        }
+    }
+
+    #[test]
+    fn an_abort_cleans_up_what_stopped_half_way() {
+        let abort = json!({"spec": {"abort": true}});
+        let panicked = json!({"status": {"panicked": {"by": "somebody"}}});
+        let rows = [
+            (
                 "abort after a failure",
                 with(&reported("Failed", "DuplicateKey"), &abort),
                 ended(None),
@@ -470,20 +491,9 @@ mod tests {
                 ended(None),
                 "Settle",
             ),
-            (
-                "retried before",
-                with(
-                    &with(&reported("Failed", "DuplicateKey"), &retry),
-                    &json!({"status": {"retried": "again"}}),
-                ),
-                ended(None),
-                "Settle",
-            ),
-            ("reported, and its pod still ends", reported("Left", "Left"), active(), "Follow"),
         ];
         for (name, changes, worker, expected) in rows {
-            let decision = decide(&observed(&changes, worker));
-            assert_eq!(kind(&decision), expected, "{name}: {decision:?}");
+            assert_eq!(kind(&decide(&observed(&changes, worker))), expected, "{name}");
         }
     }
 

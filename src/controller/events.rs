@@ -2,6 +2,7 @@
 //! says is computed by a pure function.
 
 use k8s_openapi::api::core::v1::ObjectReference;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::runtime::events::{Event, EventType, Recorder};
 use kube::{Resource, ResourceExt};
 
@@ -50,7 +51,7 @@ fn events(
     let worker = worker(new, namespace);
     if let Some(last) = new.transitions.last().filter(|last| Some(*last) != old.transitions.last())
     {
-        let stalled = holds(new, "Stalled");
+        let stalled = condition(new, "Stalled").is_some();
         let retrying = new.phase.as_deref() == Some("Retrying");
         let kind = if stalled || retrying { EventType::Warning } else { EventType::Normal };
         let message = new.message.clone().unwrap_or_default();
@@ -64,6 +65,22 @@ fn events(
         let note = format!("permitted through {} by {}", latch.through, latch.by);
         all.push(event(EventType::Normal, "CutOverPermitted", &note, "CutOver", worker.clone()));
     }
+    let ignored = |status: &SchemaMigrationStatus| condition(status, "CommandIgnored").cloned();
+    if let Some(condition) = ignored(new)
+        .filter(|one| Some(&one.message) != ignored(old).map(|old| old.message).as_ref())
+    {
+        all.push(event(
+            EventType::Warning,
+            "CommandIgnored",
+            &condition.message,
+            "Command",
+            worker.clone(),
+        ));
+    }
+    if new.retried != old.retried && new.attempt == old.attempt {
+        let note = "the retry has no effect: the migration has not ended";
+        all.push(event(EventType::Warning, "CommandIgnored", note, "Command", worker.clone()));
+    }
     if let (Some(latch), None) = (new.panicked.as_ref(), old.panicked.as_ref()) {
         let note = format!("asked through {} by {}", latch.through, latch.by);
         all.push(event(EventType::Warning, "PanicLatched", &note, "Panic", worker));
@@ -71,8 +88,9 @@ fn events(
     all
 }
 
-fn holds(status: &SchemaMigrationStatus, name: &str) -> bool {
-    status.conditions.iter().any(|one| one.type_ == name && one.status == "True")
+/// A condition that is true.
+fn condition<'a>(status: &'a SchemaMigrationStatus, name: &str) -> Option<&'a Condition> {
+    status.conditions.iter().find(|one| one.type_ == name && one.status == "True")
 }
 
 fn worker(status: &SchemaMigrationStatus, namespace: Option<&str>) -> Option<ObjectReference> {
@@ -115,7 +133,9 @@ mod tests {
         );
         let after = status(json!({
             "phase": "Panicked", "message": "stopped",
-            "conditions": [{"type": "Stalled", "status": "True", "reason": "Panicked", "message": "",
+            "conditions": [{"type": "CommandIgnored", "status": "True", "reason": "CommandIgnored",
+                "message": "spec.paused has no effect", "lastTransitionTime": "2026-01-01T12:00:00Z"},
+                {"type": "Stalled", "status": "True", "reason": "Panicked", "message": "",
                 "lastTransitionTime": "2026-01-01T12:00:00Z"}],
             "transitions": [{"phase": "RowCopy", "reason": "Running"}, {"phase": "Panicked", "reason": "Panicked"}],
             "panicked": {"by": "kubectl-patch", "through": "spec.panic"},
@@ -137,6 +157,7 @@ mod tests {
                     note("CutOverPermitted"),
                     note("permitted through ghostship.dev/cut-over by argocd")
                 ),
+                (true, note("CommandIgnored"), note("spec.paused has no effect")),
                 (true, note("PanicLatched"), note("asked through spec.panic by kubectl-patch")),
             ]
         );

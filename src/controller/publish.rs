@@ -46,6 +46,11 @@ pub fn status(observed: &Observed, decision: &Decision) -> SchemaMigrationStatus
                 worker.next_attempt_at = Some(Time(*until));
             }
         }
+        // A retry of what still runs is answered once and does not wait for the next failure.
+        Decision::Follow { .. } if decide::known_ending(&observed.migration).is_none() => {
+            let token = control::annotation(&observed.migration, names::RETRY);
+            new.retried = token.map(str::to_owned).or(new.retried);
+        }
         Decision::Settle { ending } => {
             new.ending = Some(ending.clone());
             new.completed_at = old.completed_at.or(ending.at.clone()).or(Some(now));

@@ -4,6 +4,7 @@
 use super::decide::{self, Decision, Observed};
 use crate::api::control;
 use crate::api::duration;
+use crate::api::legal;
 use crate::api::status::{Ending, EndingKind, SchemaMigrationStatus, WorkerReport};
 use crate::api::validate::{Control, Violation};
 
@@ -209,11 +210,13 @@ fn milestones(observed: &Observed, decision: &Decision) -> Vec<Milestone> {
         if matches!(ending.outcome, EndingKind::Completed | EndingKind::AlreadyApplied));
     let behind = |phases: &[&str]| done || phases.contains(&phase);
     let throttled = is_throttled(Some(&status)) && !done;
+    let ignored = legal::ignored(&observed.migration);
     vec![
         validated(decision),
         reached("RowCopyComplete", behind(&BEHIND_ROW_COPY)),
         reached("Verified", behind(&BEHIND_ROW_COPY[2..])),
         reached("CutOverReady", behind(&BEHIND_ROW_COPY[2..])),
+        switch("CommandIgnored", ignored.is_some(), ignored.unwrap_or_default()),
         switch("Paused", observed.migration.spec.paused == Some(true) && !done, String::new()),
         switch(
             "Throttled",

@@ -193,7 +193,7 @@ impl Shop {
         let resource = ApiResource::from_gvk(&kind);
         let api: Api<DynamicObject> =
             Api::namespaced_with(self.client.clone(), &self.namespace, &resource);
-        Ok(api.get_opt(name).await?.map(|found| serde_json::to_value(found)).transpose()?)
+        Ok(api.get_opt(name).await?.map(serde_json::to_value).transpose()?)
     }
 
     /// Waits until the migration's status fits; answers it.
