@@ -2,12 +2,15 @@
 //! Deletion leaves no helper table, and never touches a table that was swapped; a retry after panic
 //! continues where the phase was.
 
+use std::time::Duration;
+
 use anyhow::{Result, ensure};
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
 
 use super::{End, STEP, trial};
 use crate::support::shop::Shop;
+use crate::support::wait::let_time_pass;
 
 /// Where the first worker dies: the phase, the point, and whether the tables are swapped by then.
 const DEATHS: [(&str, &str, bool); 9] = [
@@ -22,6 +25,9 @@ const DEATHS: [(&str, &str, bool); 9] = [
     ("clean_up", "cleanup.ledger=kill", true),
 ];
 
+/// How long the tables are looked at after panic.
+const STILL: Duration = Duration::from_secs(2);
+
 pub(super) fn long_trials() -> Vec<Trial> {
     let mut trials = Vec::new();
     for (phase, point, swapped) in DEATHS {
@@ -33,26 +39,23 @@ pub(super) fn long_trials() -> Vec<Trial> {
     trials
 }
 
-/// Lets the first worker of a migration die at a point, and waits until that is known.
+/// Lets the first worker of a migration die at a point; answers when the second one is being started.
 async fn die(shop: &Shop, point: &str) -> Result<()> {
     shop.arm(point)?;
     shop.apply(&shop.migration("one", 0).0)?;
-    shop.wait_for_status("one", ("the death of its worker", STEP), has_lost_its_worker).await?;
-    Ok(())
-}
-
-fn has_lost_its_worker(status: &Value) -> bool {
-    let transitions = status["transitions"].as_array().map(Vec::as_slice).unwrap_or_default();
-    transitions.iter().any(|one| one["reason"] == "WorkerLost")
+    let second = |status: &Value| status["attempt"] == 2;
+    shop.wait_for_status("one", ("the death of its worker", STEP), second).await.map(drop)
 }
 
 async fn deleted(shop: &Shop, point: &str, swapped: bool) -> Result<End> {
     die(shop, point).await?;
     shop.delete("one")?;
     shop.wait_until_gone("one", STEP).await?;
-    if swapped {
+    // The second worker may have been quick, but what was swapped stays so.
+    if shop.scene.is_swapped().await? {
         return Ok(End::Completed);
     }
+    ensure!(!swapped, "void: the worker died before the swap");
     let helpers = shop.scene.helpers().await?;
     ensure!(helpers.is_empty(), "the migration is gone and left {helpers:?}");
     Ok(End::Untouched)
@@ -60,9 +63,12 @@ async fn deleted(shop: &Shop, point: &str, swapped: bool) -> Result<End> {
 
 async fn panicked(shop: &Shop, point: &str) -> Result<End> {
     die(shop, point).await?;
-    let (tables, id) = (shop.scene.database.tables().await?, shop.scene.id().await?);
     shop.patch("one", &json!({"panic": true}))?;
     shop.wait_for_phase("one", "Panicked", STEP).await?;
+    let tables = shop.scene.database.tables().await?;
+    ensure!(tables.iter().any(|name| name == "t_ghc"), "panic left only {tables:?}");
+    let id = shop.scene.id().await?;
+    let_time_pass(STILL).await;
     ensure!(shop.scene.database.tables().await? == tables, "panic made or dropped tables");
     ensure!(shop.scene.id().await? == id, "panic swapped the tables");
     shop.patch("one", &json!({"panic": false}))?;
