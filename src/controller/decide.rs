@@ -351,11 +351,14 @@ fn is_unlaunched(observed: &Observed) -> bool {
         && last_ending(observed).is_none()
 }
 
-/// Attempts in a row that ended early, the last one included. Leaving on request is no failure.
+/// Attempts in a row that ended early, the last one included. Leaving on request is no failure. A time
+/// for the next attempt in the status says that the last one is counted there already.
 fn failures(observed: &Observed, ending: Option<&Ending>) -> i64 {
-    let before = status(observed).worker.map_or(0, |worker| worker.failures);
+    let worker = status(observed).worker.unwrap_or_default();
+    let before = worker.failures;
     match ending {
         None => before,
+        Some(_) if worker.next_attempt_at.is_some() => before,
         Some(ending) if ending.outcome == EndingKind::Left && ending.reason == "Left" => 0,
         Some(_) => before + 1,
     }
@@ -554,6 +557,16 @@ mod tests {
             panic!("no pause")
         };
         assert_eq!((failures, until), (3, "2026-01-01T12:00:18Z".parse().unwrap()));
+        let mut told = changes.clone();
+        merge(
+            &mut told,
+            &json!({"status": {"worker": {"failures": 3, "nextAttemptAt": "2026-01-01T12:00:18Z"}}}),
+        );
+        let Decision::Wait { failures, until, .. } = decide(&observed(&told, ended(None))) else {
+            panic!("no pause")
+        };
+        let again = (failures, until);
+        assert_eq!(again, (3, "2026-01-01T12:00:18Z".parse().unwrap()), "each look counts anew");
         changes["status"]["report"]["ending"]["at"] = json!("2026-01-01T11:00:00Z");
         let decision = decide(&observed(&changes, ended(None)));
         assert_eq!(decision, Decision::Attempt { number: 2, clean_up: false, failures: 3 });

@@ -16,10 +16,15 @@ use super::cluster::{cluster, kubectl, kubectl_with_input, script};
 pub(crate) const PROCESS: &str = "ghostship-test";
 /// The label of namespaces and migrations that belong to a controller; its value is its namespace.
 pub(crate) const CONTROLLER: &str = "ghostship-test-controller";
+/// The label of namespaces whose first workers have failpoints armed.
+pub(crate) const ARMED: &str = "ghostship-test-armed";
+/// The annotation of such a namespace that names the points and what happens there.
+pub(crate) const POINTS: &str = "ghostship-test-points";
 /// The name that the manifests give the controller's objects and namespace.
 const GHOSTSHIP: &str = "ghostship";
 /// What is removed at the end besides namespaces.
-const CLUSTER_WIDE: &str = "clusterroles,clusterrolebindings,validatingadmissionpolicies,validatingadmissionpolicybindings";
+const CLUSTER_WIDE: &str = "clusterroles,clusterrolebindings,validatingadmissionpolicies,\
+    validatingadmissionpolicybindings,mutatingadmissionpolicies,mutatingadmissionpolicybindings";
 
 static IMAGE: OnceLock<std::result::Result<String, String>> = OnceLock::new();
 static SHARED: OnceLock<std::result::Result<Operator, String>> = OnceLock::new();
@@ -64,10 +69,13 @@ impl Operator {
 
     /// One for a test that stops it.
     pub(crate) fn start(label: &str) -> Result<Self> {
-        let image = image()?;
+        Self::start_with_workers(label, image()?)
+    }
+
+    /// One whose workers have another image.
+    pub(crate) fn start_with_workers(label: &str, workers: &str) -> Result<Self> {
         let namespace = format!("ghostship-{}-{label}", std::process::id());
-        let documents = manifests(&namespace, image)?;
-        apply(&documents)?;
+        apply(&manifests(&namespace, image()?, workers)?)?;
         let operator = Self { namespace };
         operator.wait_until_ready()?;
         Ok(operator)
@@ -153,19 +161,24 @@ fn remove_orphans() -> Result<()> {
 }
 
 /// What `config/controller` installs, moved to another namespace, for the shops with this label alone.
-fn manifests(namespace: &str, image: &str) -> Result<Vec<Value>> {
+fn manifests(namespace: &str, image: &str, workers: &str) -> Result<Vec<Value>> {
     let folder: PathBuf = [env!("CARGO_MANIFEST_DIR"), "config", "controller"].iter().collect();
     let text = kubectl(&["kustomize", &folder.to_string_lossy()])?;
-    let mut documents = vec![policy(namespace), policy_binding(namespace)];
+    let mut documents = vec![
+        policy(namespace),
+        policy_binding(namespace),
+        arming(namespace),
+        arming_binding(namespace),
+    ];
     for document in serde_yaml::Deserializer::from_str(&text) {
-        documents.push(moved(Value::deserialize(document)?, namespace, image)?);
+        documents.push(moved(Value::deserialize(document)?, namespace, (image, workers))?);
     }
     // The namespace has to be there before what is in it.
     documents.sort_by_key(|document| document["kind"] != "Namespace");
     Ok(documents)
 }
 
-fn moved(mut document: Value, namespace: &str, image: &str) -> Result<Value> {
+fn moved(mut document: Value, namespace: &str, (image, workers): (&str, &str)) -> Result<Value> {
     rename(&mut document, namespace);
     let kind = document["kind"].as_str().unwrap_or_default().to_owned();
     if ["Namespace", "ClusterRole", "ClusterRoleBinding"].contains(&kind.as_str()) {
@@ -180,7 +193,7 @@ fn moved(mut document: Value, namespace: &str, image: &str) -> Result<Value> {
         container["image"] = json!(image);
         let environment = container["env"].as_array_mut().context("no environment")?;
         let ours = [
-            ("GHOSTSHIP_WORKER_IMAGE", image.to_owned()),
+            ("GHOSTSHIP_WORKER_IMAGE", workers.to_owned()),
             ("GHOSTSHIP_SELECTOR", format!("{CONTROLLER}={namespace}")),
             ("GHOSTSHIP_LOG", "info,ghostship=debug".to_owned()),
         ];
@@ -238,6 +251,39 @@ fn policy_binding(namespace: &str) -> Value {
             "policyName": namespace,
             "validationActions": ["Deny"],
             "matchResources": {"namespaceSelector": {"matchLabels": {CONTROLLER: namespace}}},
+        },
+    })
+}
+
+/// Gives the first workers of armed shops their failpoints: nothing of the product passes them on.
+fn arming(namespace: &str) -> Value {
+    json!({
+        "apiVersion": "admissionregistration.k8s.io/v1",
+        "kind": "MutatingAdmissionPolicy",
+        "metadata": cluster_wide(namespace),
+        "spec": {
+            "reinvocationPolicy": "Never",
+            "matchConstraints": {"resourceRules": [{"apiGroups": [""], "apiVersions": ["v1"],
+                "operations": ["CREATE"], "resources": ["pods"]}]},
+            "matchConditions": [{"name": "first",
+                "expression": "object.metadata.?labels['ghostship.dev/attempt'].orValue('') == '1'"}],
+            "mutations": [{"patchType": "JSONPatch", "jsonPatch": {"expression": format!(
+                "[JSONPatch{{op: 'add', path: '/spec/containers/0/env/-', \
+                 value: Object.spec.containers.env{{name: 'GHOSTSHIP_FAILPOINTS', \
+                 value: namespaceObject.metadata.annotations['{POINTS}']}}}}]")}}],
+        },
+    })
+}
+
+fn arming_binding(namespace: &str) -> Value {
+    json!({
+        "apiVersion": "admissionregistration.k8s.io/v1",
+        "kind": "MutatingAdmissionPolicyBinding",
+        "metadata": cluster_wide(namespace),
+        "spec": {
+            "policyName": namespace,
+            "matchResources": {"namespaceSelector":
+                {"matchLabels": {CONTROLLER: namespace, ARMED: "true"}}},
         },
     })
 }

@@ -14,7 +14,7 @@ use kube::{Client, Config};
 use serde_json::{Value, json};
 
 use super::cluster::{cluster, kubectl, script};
-use super::operator::{CONTROLLER, Operator, PROCESS, apply};
+use super::operator::{ARMED, CONTROLLER, Operator, POINTS, PROCESS, apply};
 use super::registers::TABLE;
 use super::scene::{Scene, Shape};
 use super::server::{PrivateServer, Server};
@@ -37,8 +37,10 @@ static SERVER: OnceLock<std::result::Result<PodServer, String>> = OnceLock::new(
 #[derive(Debug)]
 pub(crate) struct PodServer {
     private: PrivateServer,
-    host: String,
-    authority: String,
+    /// Its name for pods, which its certificate bears.
+    pub(crate) host: String,
+    /// The certificate of its authority.
+    pub(crate) authority: String,
 }
 
 impl PodServer {
@@ -159,6 +161,20 @@ impl Shop {
                 "alter": ALTER, "strategy": "Copy",
                 "copy": {"threads": 1, "chunkTime": "100ms", "maxRowsPerSecond": rate}},
         }))
+    }
+
+    /// Arms failpoints of the first workers of the shop's migrations.
+    pub(crate) fn arm(&self, points: &str) -> Result<()> {
+        let armed = format!("{POINTS}={points}");
+        kubectl(&["annotate", "namespace", &self.namespace, &armed])?;
+        kubectl(&["label", "namespace", &self.namespace, &format!("{ARMED}=true")]).map(drop)
+    }
+
+    /// The UID of a migration.
+    pub(crate) async fn uid(&self, name: &str) -> Result<String> {
+        let found = self.read(name).await?.unwrap_or_default();
+        let uid = found["metadata"]["uid"].as_str();
+        uid.map(str::to_owned).with_context(|| format!("{name} has no UID"))
     }
 
     /// Applies a document.

@@ -6,10 +6,14 @@ mod control;
 mod faults;
 mod gitops;
 mod life;
+mod node;
+mod phases;
 mod rights;
 mod secrets;
+mod surroundings;
 mod worker;
 
+use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
@@ -19,10 +23,11 @@ use crate::support::cluster::kubectl;
 use crate::support::operator::Operator;
 use crate::support::runtime;
 use crate::support::scene::Shape;
+use crate::support::settings::is_long;
 use crate::support::shop::{PodServer, Shop, Site};
 
 /// Longest time one test may take, besides what is started once for all.
-const DEADLINE: Duration = Duration::from_secs(150);
+const DEADLINE: Duration = Duration::from_secs(400);
 /// How long one step of a migration may take on a busy machine.
 const STEP: Duration = Duration::from_secs(60);
 /// How long until a field that a person changed has its effect.
@@ -34,12 +39,17 @@ const SLOW: u64 = 2000;
 /// What the table of a shop is like.
 const SHAPE: Shape = Shape { rows: ROWS, unique: false, writers: 2 };
 
+/// Held for reading by tests that stand side by side on the node, for writing by one that disturbs it.
+static NODE: RwLock<()> = RwLock::new(());
+
 /// What has to hold at a test's end.
 enum End {
     /// One migration was completed and keeps its old table.
     Completed,
     /// No migration has left a trace.
     Untouched,
+    /// The namespace is gone already; the writes are there, and no session or lock is left.
+    Gone,
     /// The test has looked itself; the writes are there, and no session or lock is left.
     Written,
 }
@@ -53,12 +63,17 @@ pub(crate) fn trials() -> Vec<Trial> {
     trials.extend(life::trials());
     trials.extend(worker::trials());
     trials.extend(secrets::trials());
+    if is_long() {
+        trials.extend(phases::long_trials());
+        trials.extend(surroundings::long_trials());
+        trials.extend(node::long_trials());
+    }
     trials
 }
 
 /// A test in a shop of its own, which the shared controller minds.
 fn trial(
-    name: &'static str,
+    name: impl Into<String>,
     body: impl AsyncFnOnce(&mut Shop) -> Result<End> + Send + 'static,
 ) -> Trial {
     trial_of(name, Operator::shared, body)
@@ -66,19 +81,41 @@ fn trial(
 
 /// A test in a shop of its own, minded by this controller.
 fn trial_of(
-    name: &'static str,
+    name: impl Into<String>,
     operator: impl FnOnce() -> Result<Operator> + Send + 'static,
     body: impl AsyncFnOnce(&mut Shop) -> Result<End> + Send + 'static,
 ) -> Trial {
-    Trial::test(format!("cluster::{name}"), move || {
-        // What all tests share is started before the time of this one begins.
-        let run = || {
-            let (operator, server) = (operator()?, PodServer::shared()?);
-            let site = Site { label: name, operator, server, shape: SHAPE };
-            runtime::block_on(in_shop(site, body))
-        };
-        run().map_err(|error| Failed::from(format!("{error:#}")))
+    let label = name.into();
+    Trial::test(format!("cluster::{label}"), move || {
+        let _beside_others = NODE.read().unwrap_or_else(PoisonError::into_inner);
+        run(&label, operator, body)
     })
+}
+
+/// A test that disturbs the node and therefore runs alone.
+fn trial_alone(
+    name: impl Into<String>,
+    body: impl AsyncFnOnce(&mut Shop) -> Result<End> + Send + 'static,
+) -> Trial {
+    let label = name.into();
+    Trial::test(format!("cluster::{label}"), move || {
+        let _alone = NODE.write().unwrap_or_else(PoisonError::into_inner);
+        run(&label, Operator::shared, body)
+    })
+}
+
+fn run(
+    label: &str,
+    operator: impl FnOnce() -> Result<Operator>,
+    body: impl AsyncFnOnce(&mut Shop) -> Result<End>,
+) -> Result<(), Failed> {
+    // What all tests share is started before the time of this one begins.
+    let run = || {
+        let (operator, server) = (operator()?, PodServer::shared()?);
+        let site = Site { label, operator, server, shape: SHAPE };
+        runtime::block_on(in_shop(site, body))
+    };
+    run().map_err(|error| Failed::from(format!("{error:#}")))
 }
 
 async fn in_shop(site: Site<'_>, body: impl AsyncFnOnce(&mut Shop) -> Result<End>) -> Result<()> {
@@ -92,6 +129,7 @@ async fn in_shop(site: Site<'_>, body: impl AsyncFnOnce(&mut Shop) -> Result<End
     match end {
         End::Completed => shop.expect_completed().await?,
         End::Untouched => shop.expect_untouched().await?,
+        End::Gone => return shop.scene.end().await,
         End::Written => shop.expect_written().await?,
     }
     kubectl(&["delete", "namespace", &namespace, "--wait=false"]).map(drop)
