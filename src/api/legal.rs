@@ -359,7 +359,8 @@ mod tests {
             match expected {
                 None => assert_eq!(found, None, "{spec} {status}"),
                 Some(words) => {
-                    assert!(found.unwrap_or_default().contains(words), "{spec} {status}")
+                    let found = found.unwrap_or_default();
+                    assert!(found.contains(words), "{spec} {status}: {found}");
                 }
             }
         }
