@@ -37,14 +37,21 @@ test-long: ## Run every test in its longer version: COUNT=20 rounds, PROPTEST_CA
 e2e-long: ## Run the tests in a cluster, the long ones as well: COUNT=1 (half an hour)
 	GHOSTSHIP_E2E=long $(CARGO) test --locked --features failpoints --test main -- cluster::
 
-crds: ## Write crds/ anew from the code
-	rm -f crds/*.yaml
+crds: ## Write crds/ anew from the code, and its copies for the chart and for kustomize
+	rm -f crds/*.yaml charts/ghostship/files/crds/*.yaml config/crd/*.ghostship.dev.yaml
 	$(CARGO) run --quiet --locked -- crds | awk -v RS='---\n' \
 		'/name: / { split($$0, part, /\n  name: |\n/); file = "crds/" part[4] ".yaml"; printf "---\n%s", $$0 > file }'
+	cp crds/*.yaml charts/ghostship/files/crds
+	cp crds/*.yaml config/crd
 
-check-generated: crds ## Check that generated files are current
-	git diff --exit-code -- crds
-	test -z "$$(git ls-files --others --exclude-standard -- crds)"
+chart-files: ## Copy the alert rules and the dashboard into the chart
+	for name in alerts.yaml dashboard.json; do \
+		[ ! -f config/monitoring/$$name ] || cp config/monitoring/$$name charts/ghostship/files/$$name; \
+	done
+
+check-generated: crds chart-files ## Check that generated files are current
+	git diff --exit-code -- crds config/crd charts/ghostship/files
+	test -z "$$(git ls-files --others --exclude-standard -- crds config/crd charts/ghostship/files)"
 
 deny: $(DENY) ## Check licences, banned crates and sources
 	$(DENY) --offline check licenses bans sources

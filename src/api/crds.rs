@@ -43,7 +43,16 @@ pub fn yaml() -> Result<String, serde_yaml::Error> {
 ///
 /// As [`yaml`].
 pub fn document(crd: &CustomResourceDefinition) -> Result<String, serde_yaml::Error> {
-    Ok(format!("---\n{}", serde_yaml::to_string(crd)?))
+    let text = serde_yaml::to_string(crd)?;
+    Ok(format!("---\n{}", text.lines().map(quoted).collect::<String>()))
+}
+
+/// kubectl and helm read YAML 1.1, in which a bare `Off` in a list of choices is a truth value.
+fn quoted(line: &str) -> String {
+    match line.split_once("- ") {
+        Some((indent, "Off")) => format!("{indent}- 'Off'\n"),
+        _ => format!("{line}\n"),
+    }
 }
 
 /// A resource that nobody has looked at yet says so: without it tools take it for finished.
@@ -87,6 +96,17 @@ mod tests {
             for foreign in ["uint", "anyOf", "oneOf", "additionalProperties: false", "$ref"] {
                 assert!(!text.contains(foreign), "{foreign} in {:?}", crd.metadata.name);
             }
+        }
+    }
+
+    #[test]
+    fn no_choice_is_a_truth_value_in_yaml_1_1() {
+        let words = ["y", "n", "yes", "no", "on", "off", "true", "false"];
+        for crd in all() {
+            let text = document(&crd).unwrap();
+            let choices = text.lines().filter_map(|line| line.trim().strip_prefix("- "));
+            let bare = choices.filter(|it| words.contains(&it.to_lowercase().as_str()));
+            assert_eq!(bare.collect::<Vec<_>>(), Vec::<&str>::new(), "{:?}", crd.metadata.name);
         }
     }
 

@@ -10,6 +10,7 @@ use super::{Rule, Violations};
 /// The rules of this file.
 pub const RULES: &[Rule] = &[
     ("generated_files_are_current", generated_files_are_current),
+    ("copies_of_files_are_current", copies_of_files_are_current),
     ("the_docs_list_the_reasons", the_docs_list_the_reasons),
     ("every_reason_can_be_raised", every_reason_can_be_raised),
     ("the_docs_list_every_exit_code", the_docs_list_every_exit_code),
@@ -38,6 +39,29 @@ fn generated_files_are_current() -> Violations {
     } else {
         vec!["crds/ differs from `ghostship crds`: run `make crds`".into()]
     }
+}
+
+/// The chart and the kustomizations hold copies, because neither may look outside its own folder.
+fn copies_of_files_are_current() -> Violations {
+    let copies = [
+        ("crds/", "charts/ghostship/files/crds/", "make crds"),
+        ("crds/", "config/crd/", "make crds"),
+        ("config/monitoring/alerts.yaml", "charts/ghostship/files/alerts.yaml", "make chart-files"),
+        (
+            "config/monitoring/dashboard.json",
+            "charts/ghostship/files/dashboard.json",
+            "make chart-files",
+        ),
+    ];
+    let all = files(&["charts", "config", "crds"]);
+    let under = |prefix: &str| {
+        let found = all.iter().filter_map(|(path, text)| Some((path.strip_prefix(prefix)?, text)));
+        found.filter(|(name, _)| *name != "kustomization.yaml").collect::<Vec<_>>()
+    };
+    let stale = copies.iter().filter(|(original, copy, _)| under(original) != under(copy));
+    stale
+        .map(|(original, copy, remedy)| format!("{copy} differs from {original}: run `{remedy}`"))
+        .collect()
 }
 
 /// Exactly the tokens, each once, in the first column of a table.

@@ -14,6 +14,7 @@ mod hostile;
 mod monitoring;
 mod named_losses;
 mod obstacles;
+mod packaging;
 mod points;
 mod refusals;
 mod resume;
@@ -62,6 +63,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     trials.extend(bounded::trials());
     trials.extend(cluster::trials());
     trials.extend(verbs::trials());
+    trials.extend(packaging::trials());
     trials
 }
 

@@ -28,6 +28,12 @@ pub(crate) fn kubectl_with_input(arguments: &[&str], text: &str) -> Result<Strin
     script("cluster", &[&["kubectl"], arguments].concat(), Some(text))
 }
 
+/// Runs helm against it, started if need be; answers what it printed.
+pub(crate) fn helm(arguments: &[&str]) -> Result<String> {
+    cluster()?;
+    script("cluster", &[&["helm"], arguments].concat(), None)
+}
+
 /// Runs one of the scripts of `e2e/cluster`; answers what it printed.
 pub(crate) fn script(name: &str, arguments: &[&str], input: Option<&str>) -> Result<String> {
     let path: PathBuf = [env!("CARGO_MANIFEST_DIR"), "e2e", "cluster", name].iter().collect();

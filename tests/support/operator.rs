@@ -160,9 +160,10 @@ fn remove_orphans() -> Result<()> {
     Ok(())
 }
 
-/// What `config/controller` installs, moved to another namespace, for the shops with this label alone.
+/// What `config/default` installs but the kinds and the roles of people, moved to another namespace, for
+/// the shops with this label alone.
 fn manifests(namespace: &str, image: &str, workers: &str) -> Result<Vec<Value>> {
-    let folder: PathBuf = [env!("CARGO_MANIFEST_DIR"), "config", "controller"].iter().collect();
+    let folder: PathBuf = [env!("CARGO_MANIFEST_DIR"), "config", "default"].iter().collect();
     let text = kubectl(&["kustomize", &folder.to_string_lossy()])?;
     let mut documents = vec![
         policy(namespace),
@@ -171,7 +172,12 @@ fn manifests(namespace: &str, image: &str, workers: &str) -> Result<Vec<Value>> 
         arming_binding(namespace),
     ];
     for document in serde_yaml::Deserializer::from_str(&text) {
-        documents.push(moved(Value::deserialize(document)?, namespace, (image, workers))?);
+        let document = Value::deserialize(document)?;
+        let kind = document["kind"].as_str().unwrap_or_default();
+        let of_people = kind == "ClusterRole" && document["metadata"]["name"] != GHOSTSHIP;
+        if kind != "CustomResourceDefinition" && !of_people {
+            documents.push(moved(document, namespace, (image, workers))?);
+        }
     }
     // The namespace has to be there before what is in it.
     documents.sort_by_key(|document| document["kind"] != "Namespace");

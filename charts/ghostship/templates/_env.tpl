@@ -1,0 +1,31 @@
+{{/* The controller's settings. What is empty is left out. */}}
+{{- define "ghostship.env" -}}
+{{- $given := dict
+  "GHOSTSHIP_WATCH_NAMESPACES" (join "," .Values.watchNamespaces)
+  "GHOSTSHIP_SELECTOR" .Values.selector
+  "GHOSTSHIP_MAX_ACTIVE" (.Values.maxActive | int64 | toString)
+  "GHOSTSHIP_WORKER_IMAGE" (.Values.worker.image | default (include "ghostship.image" .))
+  "GHOSTSHIP_WORKER_PULL_POLICY" .Values.worker.pullPolicy
+  "GHOSTSHIP_WORKER_PULL_SECRETS" (join "," .Values.worker.pullSecrets)
+  "GHOSTSHIP_LISTEN" "0.0.0.0:8080"
+  "GHOSTSHIP_LEASE" (include "ghostship.name" .)
+  "GHOSTSHIP_LOG" .Values.log.level
+  "GHOSTSHIP_LOG_FORMAT" .Values.log.format -}}
+{{- range $name, $value := $given }}
+{{- if $value }}
+- name: {{ $name }}
+  value: {{ $value | quote }}
+{{- end }}
+{{- end }}
+- name: GHOSTSHIP_LEASE_NAMESPACE
+  valueFrom:
+    fieldRef:
+      fieldPath: metadata.namespace
+- name: GHOSTSHIP_POD
+  valueFrom:
+    fieldRef:
+      fieldPath: metadata.name
+{{- with .Values.extraEnv }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
