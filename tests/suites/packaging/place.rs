@@ -48,7 +48,16 @@ impl Namespace {
 }
 
 impl Drop for Namespace {
+    /// A migration that a test has held is let go: else it would hold the namespace.
     fn drop(&mut self) {
+        let place = ["-n", self.0.as_str()];
+        let held =
+            kubectl(&[["get", "schemamigrations", "-o", "name"].as_slice(), &place].concat());
+        for name in held.unwrap_or_default().lines() {
+            let patch =
+                ["patch", name, "--type=merge", "-p", r#"{"metadata":{"finalizers":null}}"#];
+            drop(kubectl(&[patch.as_slice(), &place].concat()));
+        }
         drop(kubectl(&["delete", "namespace", &self.0, "--ignore-not-found", "--wait=false"]));
     }
 }
