@@ -137,6 +137,7 @@ pub enum Decision {
 /// |---|---|---|
 /// | gone | deleted, without our finalizer | ignore |
 /// | abandoned | deleted, and abandoned, never begun, or settled without a trace | release |
+/// | panicking | deleted while panic is asked for | release, and say what is left |
 /// | overdue | deleted for longer than clean-up may take | release, and say what is left |
 /// | leaving | deleted, the worker still migrates | stop |
 /// | cleaning | deleted, the clean-up run works | follow |
@@ -196,6 +197,10 @@ fn decide_deleted(observed: &Observed) -> Decision {
     }
     if is_abandoned(observed) || status.attempt.is_none() || left_nothing(observed) {
         return Decision::Release { left: String::new() };
+    }
+    if observed.migration.spec.panic == Some(true) {
+        let left = "spec.panic keeps every table: drop the helper tables by hand";
+        return Decision::Release { left: left.to_owned() };
     }
     if is_overdue(observed) {
         let left = "the server could not be cleaned up in time: helper tables may be left there";
@@ -521,6 +526,15 @@ mod tests {
             ("done", with(&now, &reported("Completed", "Completed")), ended(None), "Release"),
             ("cleaned", with(&now, &reported("Aborted", "Aborted")), ended(None), "Release"),
             ("panicked", with(&now, &reported("Panicked", "Panicked")), ended(None), "Attempt"),
+            (
+                "panicked, and still asked to",
+                with(
+                    &with(&now, &reported("Panicked", "Panicked")),
+                    &json!({"spec": {"panic": true}}),
+                ),
+                ended(None),
+                "Release",
+            ),
             ("for too long", with(&old, &begun), ended(Some((4, ""))), "Release"),
         ];
         for (name, changes, worker, expected) in rows {

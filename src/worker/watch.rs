@@ -75,8 +75,10 @@ impl Watch {
             Err(_) if control::asks_for_panic(own) => only(Command::Panic),
             Err(_) => return None,
         };
-        if self.clean_up && intent.command != Command::Panic {
-            intent.command = Command::Abort;
+        // The latch of an earlier panic does not keep what is deleted from being cleaned up.
+        if self.clean_up {
+            let panics = own.spec.panic == Some(true);
+            intent.command = if panics { Command::Panic } else { Command::Abort };
         }
         Some(intent)
     }

@@ -67,6 +67,16 @@ impl Operator {
         started.clone().map_err(|words| anyhow!("{words}"))
     }
 
+    /// The name of controllers that run outside the cluster; none inside it touches their shops.
+    pub(crate) fn outside() -> Result<Self> {
+        static KEPT_OFF: OnceLock<std::result::Result<(), String>> = OnceLock::new();
+        let namespace = format!("outside-{}", std::process::id());
+        let keep_off = || apply(&[policy(&namespace), policy_binding(&namespace)]).map(drop);
+        let kept_off = KEPT_OFF.get_or_init(|| keep_off().map_err(|error| format!("{error:#}")));
+        kept_off.clone().map_err(|words| anyhow!("{words}"))?;
+        Ok(Self { namespace })
+    }
+
     /// One for a test that stops it.
     pub(crate) fn start(label: &str) -> Result<Self> {
         Self::start_with_workers(label, image()?)

@@ -122,15 +122,14 @@ fn is_write(request: &Request) -> bool {
 impl Shared {
     async fn write(&self, request: Request) -> Result<Response> {
         let what = format!("{} {}", request.method(), request.uri().path());
-        let moment = self.record(what);
+        let (index, moment) = self.record(what);
         if moment == Some(Moment::Before) {
             return self.hold_for_ever().await;
         }
-        let number = self.writes.lock().unwrap_or_else(PoisonError::into_inner).len();
         let answer = self.forward(request).await?;
         if answer.status() == StatusCode::CREATED
             && let Some(write) =
-                self.writes.lock().unwrap_or_else(PoisonError::into_inner).get_mut(number - 1)
+                self.writes.lock().unwrap_or_else(PoisonError::into_inner).get_mut(index)
         {
             write.created = true;
         }
@@ -140,14 +139,13 @@ impl Shared {
         }
     }
 
-    /// Notes the write down; where it shall be held, if it shall.
-    fn record(&self, what: String) -> Option<Moment> {
+    /// Notes the write down: its place in the list, and where it shall be held, if it shall.
+    fn record(&self, what: String) -> (usize, Option<Moment>) {
         let mut writes = self.writes.lock().unwrap_or_else(PoisonError::into_inner);
         writes.push(Write { what, created: false });
         let mut fault = self.fault.lock().unwrap_or_else(PoisonError::into_inner);
-        let (_, moment) = fault.filter(|(at, _)| *at == writes.len())?;
-        *fault = None;
-        Some(moment)
+        let held = fault.take_if(|(at, _)| *at == writes.len());
+        (writes.len() - 1, held.map(|(_, moment)| moment))
     }
 
     async fn hold_for_ever(&self) -> Result<Response> {

@@ -48,6 +48,7 @@ async fn controls(shop: &mut Shop, manager: &str, revert: Revert) -> Result<End>
     shop.scene.registers.wait_for_more(200).await?;
     ensure!(shop.phase("one").await? == "Panicked", "the revert undid the panic");
     ensure!(!shop.scene.is_swapped().await?, "it swapped without permission");
+    shop.patch("one", &json!({"panic": false}))?;
     shop.delete("one")?;
     shop.wait_until_gone("one", STEP).await?;
     Ok(End::Untouched)

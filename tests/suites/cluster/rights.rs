@@ -74,7 +74,7 @@ fn rules(account: &str, namespace: &str) -> Result<BTreeSet<String>> {
         "spec": {"namespace": namespace}});
     let groups = ["--as-group=system:serviceaccounts", "--as-group=system:authenticated"];
     let (as_account, mut arguments) =
-        (format!("--as={account}"), vec!["create", "-f", "-", "-o", "json"]);
+        (format!("--as={account}"), vec!["create", "--validate=false", "-f", "-", "-o", "json"]);
     arguments.push(&as_account);
     arguments.extend(groups);
     let answer: Value =
