@@ -111,8 +111,7 @@ async fn cut_off(shop: &mut Shop) -> Result<End> {
 
 /// A worker with too little memory is killed by the kernel; the status says so, and with more it goes on.
 async fn out_of_memory(shop: &mut Shop) -> Result<End> {
-    let little =
-        json!({"resources": {"limits": {"memory": "8Mi"}, "requests": {"memory": "8Mi"}}});
+    let little = json!({"resources": {"limits": {"memory": "8Mi"}, "requests": {"memory": "8Mi"}}});
     shop.apply(&shop.migration("one", 0).with("/worker", little).0)?;
     let told = |status: &Value| {
         let words = status["message"].as_str().unwrap_or_default();
