@@ -34,7 +34,7 @@ test-unit: ## Run the tests that need no server
 test-long: ## Run every test in its longer version: COUNT=20 rounds, PROPTEST_CASES=4096
 	GHOSTSHIP_TEST_RUNS=$(COUNT) PROPTEST_CASES=$${PROPTEST_CASES:-4096} $(MAKE) test
 
-e2e-long: ## Run the tests in a cluster, the long ones as well: COUNT=1 (half an hour)
+e2e-long: ## Run the tests in a cluster, the long ones as well (a quarter of an hour)
 	GHOSTSHIP_E2E=long $(CARGO) test --locked --features failpoints --test main -- cluster::
 
 crds: ## Write crds/ anew from the code, and its copies for the chart and for kustomize
