@@ -14,6 +14,8 @@ use crate::api::validate::Violation;
 
 /// Pauses between attempts: the first, and the longest.
 const BACK_OFF: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(300));
+/// How long a worker may take to clean up by itself when its migration is deleted.
+const PATIENCE: Duration = Duration::from_secs(60);
 /// How long a deleted migration may take to clean up on the server before it is let go.
 const CLEAN_UP_LIMIT: Duration = Duration::from_secs(600);
 
@@ -139,8 +141,9 @@ pub enum Decision {
 /// | abandoned | deleted, and abandoned, never begun, or settled without a trace | release |
 /// | panicking | deleted while panic is asked for | release, and say what is left |
 /// | overdue | deleted for longer than clean-up may take | release, and say what is left |
-/// | leaving | deleted, the worker still migrates | stop |
-/// | cleaning | deleted, the clean-up run works | follow |
+/// | cleaning | deleted, and a worker cleans up: the one that migrated for a minute, or the clean-up run | follow |
+/// | stuck | deleted, and the worker that migrated does not end | stop |
+/// | homeless | deleted, nobody works, and the target is gone | release, and say what is left |
 /// | to be cleaned | deleted, anything else | the next clean-up attempt, with back-off |
 /// | settled | ended for good, and neither a new retry nor an abort of what stopped half-way is asked for | settle |
 /// | invalid | violations, and nobody works | reject |
@@ -202,13 +205,20 @@ fn decide_deleted(observed: &Observed) -> Decision {
         let left = "spec.panic keeps every table: drop the helper tables by hand";
         return Decision::Release { left: left.to_owned() };
     }
-    if is_overdue(observed) {
+    if is_deleted_for(observed, CLEAN_UP_LIMIT) {
         let left = "the server could not be cleaned up in time: helper tables may be left there";
         return Decision::Release { left: left.to_owned() };
     }
     match &observed.worker {
         Worker::Active { clean_up: true, problem } => Decision::Follow { problem: problem.clone() },
-        Worker::Active { clean_up: false, .. } => Decision::Stop,
+        Worker::Active { problem: None, .. } if !is_deleted_for(observed, PATIENCE) => {
+            Decision::Follow { problem: None }
+        }
+        Worker::Active { .. } => Decision::Stop,
+        Worker::Absent | Worker::Ended { .. } if observed.target.is_none() => {
+            let left = "its target is gone, so nobody can clean up: helper tables may be left";
+            Decision::Release { left: left.to_owned() }
+        }
         Worker::Absent if is_unlaunched(observed) => {
             Decision::Launch { number: status.attempt.unwrap_or(0), clean_up: true }
         }
@@ -344,9 +354,10 @@ fn is_abandoned(observed: &Observed) -> bool {
     annotation(&observed.migration, names::ABANDON) == Some("true")
 }
 
-fn is_overdue(observed: &Observed) -> bool {
+/// Whether it was deleted longer ago than that.
+fn is_deleted_for(observed: &Observed, time: Duration) -> bool {
     let since = observed.migration.metadata.deletion_timestamp.as_ref();
-    since.is_some_and(|since| elapsed(since.0, observed.now) > CLEAN_UP_LIMIT)
+    since.is_some_and(|since| elapsed(since.0, observed.now) > time)
 }
 
 /// Whether the newest attempt was counted, but its Job was not made or is lost.
@@ -515,11 +526,14 @@ mod tests {
         let cleaning = Worker::Active { clean_up: true, problem: None };
         let cleaned = Worker::Ended { clean_up: true, last_words: Some((4, String::new())) };
         let old = since("2026-01-01T11:40:00Z");
+        let pending = Worker::Active { clean_up: false, problem: Some("no image".to_owned()) };
         let rows = [
             ("not held", with(&now, &free), Worker::Absent, "Ignore"),
             ("never begun", now.clone(), Worker::Absent, "Release"),
             ("abandoned", with(&with(&now, &begun), &abandon), active(), "Release"),
-            ("working", with(&now, &begun), active(), "Stop"),
+            ("working", with(&now, &begun), active(), "Follow"),
+            ("working on", with(&since("2026-01-01T11:58:00Z"), &begun), active(), "Stop"),
+            ("not started", with(&now, &begun), pending, "Stop"),
             ("stopped", with(&now, &begun), ended(Some((4, "left"))), "Attempt"),
             ("cleaning", with(&now, &begun), cleaning, "Follow"),
             ("not cleaned", with(&now, &begun), cleaned, "Attempt"),
@@ -544,6 +558,10 @@ mod tests {
                 assert!(clean_up, "{name}");
             }
         }
+        let mut homeless = observed(&with(&now, &begun), ended(Some((4, "left"))));
+        homeless.target = None;
+        let decision = decide(&homeless);
+        assert!(matches!(decision, Decision::Release { left } if left.contains("target is gone")));
         let decision = decide(&observed(&with(&old, &begun), ended(None)));
         assert!(matches!(decision, Decision::Release { left } if left.contains("may be left")));
     }

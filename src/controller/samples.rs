@@ -25,7 +25,14 @@ pub(super) fn observed(changes: &Value, worker: Worker) -> Observed {
     Observed {
         migration: serde_json::from_value(document).unwrap(),
         violations: Vec::new(),
-        target: None,
+        target: Some(
+            serde_json::from_value(json!({
+                "apiVersion": "ghostship.dev/v1alpha1", "kind": "MigrationTarget",
+                "metadata": {"name": "orders-db", "namespace": "shop"},
+                "spec": {"host": "db.shop.svc", "credentialsSecret": {"name": "orders-db"}},
+            }))
+            .unwrap(),
+        ),
         worker,
         in_front: None,
         now,

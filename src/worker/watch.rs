@@ -70,7 +70,11 @@ impl Watch {
         let own = resource.filter(|it| it.metadata.uid.as_deref() == Some(&self.uid));
         let Some(own) = own else { return Some(only(Command::Leave)) };
         let mut intent = match control::wanted(own) {
-            Ok(Wanted { deleted: true, .. }) if !self.clean_up => only(Command::Leave),
+            // Whoever deletes wants nothing left, and this worker is the nearest to do it: in a namespace
+            // that goes no other one can be started.
+            Ok(Wanted { deleted: true, .. }) if own.spec.panic != Some(true) => {
+                only(Command::Abort)
+            }
             Ok(wanted) => resolve::intent(&wanted.wishes),
             Err(_) if control::asks_for_panic(own) => only(Command::Panic),
             Err(_) => return None,
