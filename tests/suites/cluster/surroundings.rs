@@ -34,6 +34,7 @@ pub(super) fn long_trials() -> Vec<Trial> {
             image,
         ),
         trial("server_is_down_at_deletion", server_down),
+        trial("namespace_deleted_while_it_copies", namespace_deleted),
         trial_of("controller_killed_at_random", || Operator::start("killed"), controller_killed),
     ]
 }
@@ -145,6 +146,14 @@ async fn server_down(shop: &mut Shop) -> Result<End> {
     kubectl(&["delete", "namespace", &other.namespace, "--wait=false"])?;
     other.expect_written().await?;
     Ok(End::Untouched)
+}
+
+async fn namespace_deleted(shop: &mut Shop) -> Result<End> {
+    copying(shop).await?;
+    kubectl(&["delete", "namespace", &shop.namespace, "--wait=false"])?;
+    shop.wait_until_gone("one", RECOVERY).await?;
+    kubectl(&["wait", "--for=delete", &format!("namespace/{}", shop.namespace), "--timeout=60s"])?;
+    Ok(End::Gone)
 }
 
 async fn controller_killed(shop: &mut Shop) -> Result<End> {
