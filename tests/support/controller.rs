@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use tempfile::TempDir;
 
 use super::operator::{CONTROLLER, image};
@@ -15,6 +15,7 @@ use super::shop::Shop;
 /// A controller that works in one namespace; it is killed when the value is dropped.
 pub(crate) struct Controller {
     directory: TempDir,
+    name: &'static str,
     namespace: String,
     selector: String,
     child: Option<Child>,
@@ -22,13 +23,13 @@ pub(crate) struct Controller {
 }
 
 impl Controller {
-    /// Starts one that minds this shop through this proxy.
-    pub(crate) fn start(shop: &Shop, proxy: &Proxy) -> Result<Self> {
+    /// Starts one of this name that minds this shop through this proxy.
+    pub(crate) fn start(shop: &Shop, proxy: &Proxy, name: &'static str) -> Result<Self> {
         let directory = tempfile::tempdir()?;
         fs::write(directory.path().join("kubeconfig"), proxy.kubeconfig())?;
         let selector = format!("{CONTROLLER}={}", shop.operator.namespace);
         let namespace = shop.namespace.clone();
-        let mut controller = Self { directory, namespace, selector, child: None, starts: 0 };
+        let mut controller = Self { directory, name, namespace, selector, child: None, starts: 0 };
         controller.begin()?;
         Ok(controller)
     }
@@ -37,6 +38,20 @@ impl Controller {
     pub(crate) fn kill_and_restart(&mut self) -> Result<()> {
         self.kill();
         self.begin()
+    }
+
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, name: &str) -> Result<()> {
+        let pid = self.child.as_ref().context("it does not run")?.id().to_string();
+        let sent = Command::new("kill").args([&format!("-{name}"), &pid]).status()?;
+        ensure!(sent.success(), "the signal {name} could not be sent");
+        Ok(())
+    }
+
+    /// Whether it has ended by itself.
+    pub(crate) fn has_ended(&mut self) -> Result<bool> {
+        let child = self.child.as_mut().context("it does not run")?;
+        Ok(child.try_wait()?.is_some())
     }
 
     /// What all of its lives have logged.
@@ -49,7 +64,7 @@ impl Controller {
         let log = File::create(self.log_file(self.starts))?;
         self.starts += 1;
         let child = Command::new(env!("CARGO_BIN_EXE_ghostship"))
-            .args(["controller", "--listen", "127.0.0.1:0", "--pod", "under-test"])
+            .args(["controller", "--listen", "127.0.0.1:0", "--pod", self.name])
             .args(["--namespaces", &self.namespace, "--lease-namespace", &self.namespace])
             .args(["--selector", &self.selector, "--worker-image", image()?])
             .env("KUBECONFIG", self.directory.path().join("kubeconfig"))

@@ -1,8 +1,10 @@
 //! A proxy in front of the API server. It records the writes that pass and can be told to hold one of
 //! them, before or after the server has it: its client hears nothing more, and the test can kill it there.
-//! Leases and events are no writes in this sense. Must not know: what the client is.
+//! It can make watches bad: each ends soon, and its events come late. Leases and events are no writes in
+//! this sense. Must not know: what the client is.
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -11,6 +13,7 @@ use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
+use futures_util::StreamExt;
 use kube::Client;
 use serde_json::json;
 use tokio::net::TcpListener;
@@ -18,8 +21,14 @@ use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
+use super::wait::let_time_pass;
+
 /// The largest body of a write.
 const LARGEST: usize = 4 << 20;
+
+/// How long a bad watch lasts, and how late its events come.
+const WATCH: Duration = Duration::from_millis(900);
+const LATE: Duration = Duration::from_millis(400);
 
 /// Where a write is held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +57,7 @@ pub(crate) struct Proxy {
 
 struct Shared {
     client: Client,
+    bad_watches: AtomicBool,
     fault: Mutex<Option<(usize, Moment)>>,
     writes: Mutex<Vec<Write>>,
     fired: Notify,
@@ -60,6 +70,7 @@ impl Proxy {
         let address = listener.local_addr()?;
         let shared = Arc::new(Shared {
             client,
+            bad_watches: AtomicBool::new(false),
             fault: Mutex::default(),
             writes: Mutex::default(),
             fired: Notify::new(),
@@ -80,6 +91,11 @@ impl Proxy {
             "contexts": [{"name": "proxy", "context": {"cluster": "proxy", "user": "proxy"}}],
         })
         .to_string()
+    }
+
+    /// From now on watches end soon, and their events come late.
+    pub(crate) fn spoil_watches(&self) {
+        self.shared.bad_watches.store(true, Ordering::SeqCst);
     }
 
     /// Holds the write with this number, counted from now, from 1.
@@ -154,6 +170,7 @@ impl Shared {
     }
 
     async fn forward(&self, request: Request) -> Result<Response> {
+        let is_watch = request.uri().query().is_some_and(|query| query.contains("watch=true"));
         let (parts, body) = request.into_parts();
         let body = to_bytes(body, LARGEST).await.context("the body of a request")?;
         let mut onward = axum::http::Request::builder().method(parts.method).uri(parts.uri);
@@ -162,13 +179,27 @@ impl Shared {
         }
         let answer = self.client.send(onward.body(body.to_vec().into())?).await?;
         let (parts, body) = answer.into_parts();
-        let mut response = Response::new(Body::new(body));
+        let body = Body::new(body);
+        let mut response =
+            Response::new(match is_watch && self.bad_watches.load(Ordering::SeqCst) {
+                true => spoiled(body),
+                false => body,
+            });
         *response.status_mut() = parts.status;
         response
             .headers_mut()
             .extend(kept(&parts.headers).map(|(name, value)| (name.clone(), value.clone())));
         Ok(response)
     }
+}
+
+/// Ends after a while, and what it tells comes late.
+fn spoiled(body: Body) -> Body {
+    let late = body.into_data_stream().then(async |chunk| {
+        let_time_pass(LATE).await;
+        chunk
+    });
+    Body::from_stream(late.take_until(Box::pin(let_time_pass(WATCH))))
 }
 
 /// The headers that have a meaning beyond one connection.

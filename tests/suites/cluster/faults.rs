@@ -1,6 +1,7 @@
 //! The controller is killed at each of its writes, before the server has it and after, found by a
-//! recording proxy. It is started again, and everything ends as if nothing had happened: one attempt, one
-//! Job, no object made twice, the tables swapped once, or, after a deletion, nothing left.
+//! recording proxy; it hears badly; it is frozen while it leads. Everything ends as if nothing had
+//! happened: one attempt, one Job, no object made twice, the tables swapped once, or, after a deletion,
+//! nothing left.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,6 +13,7 @@ use libtest_mimic::{Failed, Trial};
 use serde_json::{Value, json};
 
 use super::STEP;
+use crate::support::cluster::kubectl;
 use crate::support::controller::Controller;
 use crate::support::operator::{Operator, image};
 use crate::support::proxy::{Moment, Proxy, Write};
@@ -19,6 +21,7 @@ use crate::support::runtime;
 use crate::support::scene::Shape;
 use crate::support::settings::is_long;
 use crate::support::shop::{PodServer, Shop, Site, client};
+use crate::support::wait::wait_for;
 
 /// Plans that are tried side by side.
 const AT_ONCE: usize = 3;
@@ -31,6 +34,8 @@ const SHAPE: Shape = Shape { rows: 300, unique: false, writers: 1 };
 enum Story {
     /// It is applied and ends well.
     Completes,
+    /// The same, while the controller's watches break off and are late.
+    HearsBadly,
     /// It is deleted while it waits for the permission to cut over.
     IsDeleted,
 }
@@ -39,15 +44,74 @@ enum Story {
 type Plan = (usize, Moment);
 
 pub(super) fn trials() -> Vec<Trial> {
-    [("completes", Story::Completes), ("is_deleted", Story::IsDeleted)]
-        .map(|(name, story)| {
-            Trial::test(format!("cluster::controller_killed_at_each_write::{name}"), move || {
-                PodServer::shared()
-                    .and_then(|server| runtime::block_on(all_plans(name, story, server)))
-                    .map_err(|error| Failed::from(format!("{error:#}")))
-            })
+    let stories = [("completes", Story::Completes), ("is_deleted", Story::IsDeleted)];
+    let killed = stories.map(|(name, story)| {
+        trial(format!("controller_killed_at_each_write::{name}"), move |server| {
+            runtime::block_on(all_plans(name, story, server))
         })
-        .into()
+    });
+    let mut trials: Vec<Trial> = killed.into();
+    trials.push(trial("watches_break_off_and_are_late".to_owned(), |server| {
+        runtime::block_on(play("hears_badly", Story::HearsBadly, server, None)).map(drop)
+    }));
+    trials.push(trial("a_leader_freezes_and_thaws".to_owned(), |server| {
+        runtime::block_on(freeze_and_thaw(server))
+    }));
+    trials
+}
+
+fn trial(
+    name: String,
+    body: impl FnOnce(&'static PodServer) -> Result<()> + Send + 'static,
+) -> Trial {
+    Trial::test(format!("cluster::{name}"), move || {
+        let run = || {
+            // What all tests share is started before the time of this one begins.
+            image()?;
+            body(PodServer::shared()?)
+        };
+        run().map_err(|error| Failed::from(format!("{error:#}")))
+    })
+}
+
+/// Another controller leads when the leader is frozen; thawed, the former one ends, and nothing is made
+/// twice.
+async fn freeze_and_thaw(server: &'static PodServer) -> Result<()> {
+    let operator = Operator::outside()?;
+    let shop = Shop::open(Site { label: "leaders", operator, server, shape: SHAPE }).await?;
+    let proxy = Proxy::start(client().await?).await?;
+    let mut first = Controller::start(&shop, &proxy, "first")?;
+    wait_for_leader(&shop, "first").await?;
+    let second = Controller::start(&shop, &proxy, "second")?;
+    let migration = shop.migration("one", 0).with("/postponeCutOver", json!(true));
+    shop.apply(&migration.0)?;
+    shop.wait_for_reason("one", "CutOverPostponed", STEP).await?;
+    first.signal("STOP")?;
+    wait_for_leader(&shop, "second").await?;
+    shop.patch("one", &json!({"paused": true}))?;
+    shop.wait_for_reason("one", "Paused", STEP).await?;
+    first.signal("CONT")?;
+    let probe = async || Ok(if first.has_ended()? { Ok(()) } else { Err("it still runs") });
+    wait_for("the former leader to end", STEP, probe).await?;
+    shop.patch("one", &json!({"paused": false, "postponeCutOver": false}))?;
+    let status = shop.wait_for_phase("one", "Succeeded", STEP).await;
+    let status = status.with_context(|| format!("{}\n{}", first.log(), second.log()))?;
+    ensure!(status["attempt"] == 1, "it took {} attempts", status["attempt"]);
+    let made = created(&proxy.writes());
+    ensure!(made.values().all(|times| *times == 1), "objects were made twice: {made:?}");
+    let namespace = shop.namespace.clone();
+    shop.expect_completed().await?;
+    kubectl(&["delete", "namespace", &namespace, "--wait=false"]).map(drop)
+}
+
+async fn wait_for_leader(shop: &Shop, name: &str) -> Result<()> {
+    let probe = async || {
+        let lease = ["get", "lease", "ghostship", "-o", "jsonpath={.spec.holderIdentity}"];
+        // Before the first leader there is no Lease.
+        let holder = shop.kubectl(&lease).unwrap_or_default();
+        Ok(if holder == name { Ok(()) } else { Err(holder) })
+    };
+    wait_for(&format!("{name} to lead"), STEP, probe).await
 }
 
 async fn all_plans(name: &str, story: Story, server: &'static PodServer) -> Result<()> {
@@ -91,11 +155,13 @@ async fn play(
     server: &'static PodServer,
     plan: Option<Plan>,
 ) -> Result<(Vec<Write>, bool)> {
-    image()?;
     let operator = Operator::outside()?;
     let shop = Shop::open(Site { label, operator, server, shape: SHAPE }).await?;
     let proxy = Proxy::start(client().await?).await?;
-    let mut controller = Controller::start(&shop, &proxy)?;
+    if story == Story::HearsBadly {
+        proxy.spoil_watches();
+    }
+    let mut controller = Controller::start(&shop, &proxy, "under-test")?;
     let told = tell(&shop, story, (&proxy, &mut controller), plan).await;
     let (from, has_fired) = told.map_err(|error| {
         anyhow!("{error:#}\n{}\n=== controller\n{}", shop.story(), controller.log())
@@ -103,10 +169,10 @@ async fn play(
     let writes = proxy.writes().split_off(from);
     let namespace = shop.namespace.clone();
     match story {
-        Story::Completes => shop.expect_completed().await?,
+        Story::Completes | Story::HearsBadly => shop.expect_completed().await?,
         Story::IsDeleted => shop.expect_untouched().await?,
     }
-    crate::support::cluster::kubectl(&["delete", "namespace", &namespace, "--wait=false"])?;
+    kubectl(&["delete", "namespace", &namespace, "--wait=false"])?;
     Ok((writes, has_fired))
 }
 
@@ -128,7 +194,7 @@ async fn tell(
         proxy.hold(number, moment);
     }
     match story {
-        Story::Completes => shop.apply(&migration.0)?,
+        Story::Completes | Story::HearsBadly => shop.apply(&migration.0)?,
         Story::IsDeleted => shop.delete("one")?,
     }
     let has_fired = plan.is_some() && proxy.has_held(STEP).await;
@@ -136,7 +202,7 @@ async fn tell(
         controller.kill_and_restart()?;
     }
     match story {
-        Story::Completes => {
+        Story::Completes | Story::HearsBadly => {
             let status = shop.wait_for_phase("one", "Succeeded", STEP).await?;
             ensure!(status["attempt"] == 1, "it took {} attempts", status["attempt"]);
             wait_for_rest(shop).await?;
