@@ -276,8 +276,13 @@ async fn repair(mut scene: Scene, point: &str) -> Result<()> {
     run.wait_until_stopped(RUN).await?;
     let mut client = scene.database.connect().await?;
     client.exec("SET SESSION sql_log_bin = 0").await?;
-    let deleted = client.exec(&format!("DELETE FROM {TABLE}_gho ORDER BY id LIMIT 5")).await?;
-    ensure!(deleted == 5, "the shadow table has only {deleted} rows");
+    // The process may have been stopped in the middle of a batch, with some rows locked.
+    client.exec("BEGIN").await?;
+    let free = format!("SELECT id FROM {TABLE}_gho ORDER BY id LIMIT 5 FOR UPDATE SKIP LOCKED");
+    let ids = client.texts(&free).await?.join(", ");
+    let deleted = client.exec(&format!("DELETE FROM {TABLE}_gho WHERE id IN ({ids})")).await?;
+    ensure!(deleted == 5, "the shadow table has only {deleted} free rows");
+    client.exec("COMMIT").await?;
     client.close().await?;
     run.signal("CONT")?;
     let ended = run.wait(RUN).await?;
