@@ -20,11 +20,13 @@ pub(crate) fn cluster() -> Result<&'static str> {
 
 /// Runs kubectl against it; answers what it printed.
 pub(crate) fn kubectl(arguments: &[&str]) -> Result<String> {
+    cluster()?;
     script("cluster", &[&["kubectl"], arguments].concat(), None)
 }
 
 /// The same with a text on its standard input.
 pub(crate) fn kubectl_with_input(arguments: &[&str], text: &str) -> Result<String> {
+    cluster()?;
     script("cluster", &[&["kubectl"], arguments].concat(), Some(text))
 }
 
