@@ -7,6 +7,7 @@ pub mod duration;
 pub mod legal;
 pub mod migration;
 pub mod names;
+pub mod ownership;
 pub mod status;
 pub mod structure;
 pub mod target;

@@ -36,7 +36,7 @@ use self::metrics::Metrics;
 use crate::api::migration::SchemaMigration;
 use crate::api::names;
 use crate::api::target::MigrationTarget;
-use crate::probes::{self, Readiness};
+use crate::probes;
 use crate::shutdown::Signals;
 
 /// Migrations looked at side by side.
@@ -145,7 +145,7 @@ pub async fn run(settings: Settings, mut signals: Signals) -> Result<(), Error> 
         .await
         .map_err(|source| Error::FindCluster { source: Box::new(source) })?;
     let metrics = Metrics::new().map_err(|source| Error::Measure { source })?;
-    let (stop, readiness) = (CancellationToken::new(), Readiness::default());
+    let stop = CancellationToken::new();
     let scopes = match settings.namespaces.is_empty() {
         true => vec![Scope::new(&client, &settings, None, &stop)],
         false => {
@@ -165,9 +165,8 @@ pub async fn run(settings: Settings, mut signals: Signals) -> Result<(), Error> 
     };
     let recorder = Recorder::new(client.clone(), reporter);
     let context = Context { client, settings, recorder, metrics, stores };
-    readiness.declare();
     tokio::select! {
-        error = serve(address, readiness, scrape) => Err(error),
+        error = serve(address, scrape) => Err(error),
         led = Box::pin(lead(Arc::new(context), scopes, &stop)) => led,
         () = signals.watch(&stop) => Ok(()),
     }
@@ -176,10 +175,9 @@ pub async fn run(settings: Settings, mut signals: Signals) -> Result<(), Error> 
 /// Serves health and metrics as long as the process lives.
 async fn serve(
     address: SocketAddr,
-    readiness: Readiness,
     scrape: impl Fn() -> String + Clone + Send + Sync + 'static,
 ) -> Error {
-    match probes::serve(address, readiness, scrape).await {
+    match probes::serve(address, scrape).await {
         Err(source) => Error::Listen { address, source },
         Ok(never) => match never {},
     }

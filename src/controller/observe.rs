@@ -28,7 +28,9 @@ pub(super) async fn observe(
     let targets: Api<MigrationTarget> = Api::namespaced(context.client.clone(), namespace);
     let target = within("read a target", targets.get_opt(&migration.spec.target)).await?;
     let worker = worker(&context.client, migration, namespace).await?;
-    let in_front = target.as_ref().and_then(|target| {
+    // Who works already waits for nobody.
+    let waits = !matches!(worker, Worker::Active { .. });
+    let in_front = target.as_ref().filter(|_| waits).and_then(|target| {
         let (all, limit) = (everything(&context.stores), context.settings.max_active);
         queue::in_front(migration, target, &all, limit)
     });

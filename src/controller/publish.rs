@@ -6,8 +6,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use super::decide::{self, Decision, Observed};
 use super::standing::{Health, Standing, standing};
 use crate::api::control::{self, CutOverWord};
-use crate::api::migration::SchemaMigration;
 use crate::api::names;
+use crate::api::ownership::{self, Place};
 use crate::api::status::{
     CutOverStatus, Latch, SchemaMigrationStatus, TRANSITIONS, Transition, WorkerStatus, bounded,
 };
@@ -95,7 +95,7 @@ fn cut_over(
         Some(CutOverWord::Postpone) => None,
         Some(CutOverWord::Allow) => Some(
             old.and_then(|old| old.permission.clone())
-                .unwrap_or_else(|| latch(observed, names::CUT_OVER)),
+                .unwrap_or_else(|| latch(observed, Place::Annotation(names::CUT_OVER))),
         ),
         None => old.and_then(|old| old.permission.clone()),
     };
@@ -118,28 +118,21 @@ fn cut_over(
 fn panicked(observed: &Observed, old: Option<&Latch>) -> Option<Latch> {
     match old {
         Some(latch) => Some(latch.clone()),
-        None if observed.migration.spec.panic == Some(true) => Some(latch(observed, "spec.panic")),
+        None if observed.migration.spec.panic == Some(true) => {
+            Some(latch(observed, Place::Field("panic")))
+        }
         None => None,
     }
 }
 
-fn latch(observed: &Observed, through: &str) -> Latch {
-    Latch {
-        at: Some(Time(observed.now)),
-        by: writer(&observed.migration, through),
-        through: through.to_owned(),
-    }
-}
-
-/// The field manager that owns a field, as far as the API server tells.
-fn writer(migration: &SchemaMigration, through: &str) -> String {
-    let last = through.rsplit("spec.").next().unwrap_or(through);
-    let needle = format!("\"f:{last}\"");
-    let mut managers = migration.metadata.managed_fields.iter().flatten().filter(|entry| {
-        let fields = serde_json::to_string(&entry.fields_v1).unwrap_or_default();
-        entry.subresource.is_none() && fields.contains(&needle)
-    });
-    managers.next_back().and_then(|entry| entry.manager.clone()).unwrap_or_default()
+/// By the field manager that owns the place, as far as the API server tells.
+fn latch(observed: &Observed, place: Place) -> Latch {
+    let through = match place {
+        Place::Field(name) => format!("spec.{name}"),
+        Place::Annotation(name) => name.to_owned(),
+    };
+    let by = ownership::managers(&observed.migration, place).last().unwrap_or_default().to_owned();
+    Latch { at: Some(Time(observed.now)), by, through }
 }
 
 fn transitions(old: &[Transition], standing: &Standing, now: &Time) -> Vec<Transition> {

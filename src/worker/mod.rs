@@ -22,7 +22,7 @@ use crate::engine::intent::{self, Command, Intent};
 use crate::engine::outcome::Outcome;
 use crate::engine::progress::Progress;
 use crate::engine::{self, Failure};
-use crate::probes::{self, Readiness};
+use crate::probes;
 use crate::shutdown::Signals;
 
 pub use self::load::LoadError;
@@ -128,11 +128,9 @@ async fn serve(
     throttled: Throttled,
 ) -> Infallible {
     let Some(address) = assignment.listen else { return pending().await };
-    let readiness = Readiness::default();
-    readiness.declare();
     let assignment = assignment.clone();
     let scrape = move || metrics::render(&assignment, &progress.borrow(), &throttled);
-    let Err(error) = probes::serve(address, readiness, scrape).await;
+    let Err(error) = probes::serve(address, scrape).await;
     tracing::warn!(%error, %address, "health and metrics are not served");
     pending().await
 }

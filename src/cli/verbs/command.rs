@@ -4,11 +4,12 @@
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::owner::{self, Place};
+use super::owner;
 use crate::api::control::{self, CutOverWord, annotation};
 use crate::api::legal::{self, Command, Stage};
 use crate::api::migration::SchemaMigration;
 use crate::api::names;
+use crate::api::ownership::Place;
 
 /// What comes of a command.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,22 +1,11 @@
 //! Which GitOps tool owns a field or an annotation and may write it back. Pure.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
-use serde_json::Value;
-
 use crate::api::migration::SchemaMigration;
+use crate::api::ownership::{self, Place};
 
 /// How the field managers of tools begin that write what Git holds, again and again.
 const TOOLS: [&str; 6] =
     ["argocd", "kustomize-controller", "helm-controller", "flux", "gotk", "fleet"];
-
-/// What a command writes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
-    /// A field of the spec.
-    Field(&'static str),
-    /// An annotation.
-    Annotation(&'static str),
-}
 
 /// What the user should know before this is written; `None` when no tool owns it.
 pub fn warning(migration: &SchemaMigration, place: Place) -> Option<String> {
@@ -29,24 +18,8 @@ pub fn warning(migration: &SchemaMigration, place: Place) -> Option<String> {
 }
 
 fn tool(migration: &SchemaMigration, place: Place) -> Option<String> {
-    let entries = migration.metadata.managed_fields.iter().flatten();
-    let mut managers = entries
-        .filter(|entry| entry.subresource.is_none() && owns(entry, place))
-        .filter_map(|entry| entry.manager.clone());
-    managers.find(|manager| TOOLS.iter().any(|tool| manager.starts_with(tool)))
-}
-
-fn owns(entry: &ManagedFieldsEntry, place: Place) -> bool {
-    let path: &[&str] = match place {
-        Place::Field(_) => &["f:spec"],
-        Place::Annotation(_) => &["f:metadata", "f:annotations"],
-    };
-    let (Place::Field(name) | Place::Annotation(name)) = place;
-    let found =
-        path.iter().try_fold(entry.fields_v1.as_ref().map(|fields| &fields.0), |at, part| {
-            at.map(|fields: &Value| fields.get(part))
-        });
-    found.flatten().is_some_and(|fields| fields.get(format!("f:{name}")).is_some())
+    let mut managers = ownership::managers(migration, place);
+    managers.find(|manager| TOOLS.iter().any(|tool| manager.starts_with(tool))).map(str::to_owned)
 }
 
 #[cfg(test)]
