@@ -21,9 +21,14 @@ live_pid() {
 runs() { live_pid "$1" >/dev/null; }
 gone() { ! runs "$1"; }
 
-# A killed process loses its memory (and command line) before its files and locks: only when every thread is a
-# zombie or gone may another mysqld open the data.
-ended() { ! grep -qsvE '\) [ZX] ' "/proc/$1"/task/*/stat; }
+# A killed process loses its memory (and command line) before its files, locks and ports: only when its first
+# thread is a zombie and the only one left (field 20) may another mysqld open the data. A list of its threads
+# would not do: it ends early when a thread goes while it is read.
+ended() {
+    local stat
+    stat=$(cat "/proc/$1/stat" 2>/dev/null) || return 0
+    [ -z "$stat" ] || grep -qE '\) [ZX]( [-0-9]+){16} [01] ' <<<"$stat"
+}
 
 # The former mysqld has ended, or its pid is another program's by now.
 departed() { ended "$1" || [ -n "$(tr -d '\0' 2>/dev/null <"/proc/$1/cmdline")" ]; }
@@ -49,12 +54,13 @@ reserve_port() {
     die "no free port found from 23300 to 23899; destroy servers (server list) or give --port"
 }
 
-reserved() { [ -e "$cache/ports/$1" ] && [ -d "$(cat "$cache/ports/$1")/data" ]; }
+reserved() { [ -e "$cache/ports/$1" ] && [ -d "$(cat "$cache/ports/$1")" ]; }
 
 # Makes the state folder of a new server; the data directory comes last and marks it as complete.
 create() {
     local name=$1 wanted=$2 state=$run/$1 from port
     from=$(template)
+    port=$(cat "$state/port" 2>/dev/null) && rm -f "$cache/ports/$port"
     rm -rf "$state"
     mkdir -p "$state"
     port=$(locked "$cache/ports.lock" reserve_port "$state" "$wanted")
@@ -126,7 +132,8 @@ launch() {
     rm -f "$state/pid" "$state/mysql.sock" "$state/mysql.sock.lock"
     mkdir -p "$state/tmp"
     port=$(cat "$state/port")
-    ! listening "$port" || die "port $port of server $name is taken by another process; end that one first"
+    wait_until "$deadline" free "$port" ||
+        die "port $port of server $name is taken by $(owner "$port"); end that one first"
     mapfile -t options <"$state/options"
     [ ! -d "$state/tls" ] || options=(
         "--ssl-ca=$state/tls/ca.pem" "--ssl-cert=$state/tls/server-cert.pem"
@@ -142,6 +149,15 @@ launch() {
         --max-connections=300 --local-infile=ON --secure-file-priv= --mysqlx=OFF \
         "${options[@]}" </dev/null >>"$state/log" 2>&1 &
     wait_until 5 test -s "$state/pid" || die "mysqld was not started; see $state/log"
+}
+
+free() { ! listening "$1"; }
+
+# The process that listens on a port, as far as it can be told.
+owner() {
+    local line
+    line=$(ss -Hltnp "sport = :$1" 2>/dev/null | head -1)
+    echo "${line:-another process}"
 }
 
 answers() { query "$1" <<<'SELECT 1' >/dev/null 2>&1; }
