@@ -11,7 +11,7 @@ use kube::{Api, Client};
 use serde_json::{Value, json};
 
 use super::decide::{Decision, Observed};
-use super::observe::within;
+use super::observe::{turn, within};
 use super::{Context, Error, build, events, publish};
 use crate::api::migration::SchemaMigration;
 use crate::api::status::SchemaMigrationStatus;
@@ -24,6 +24,7 @@ pub(super) async fn apply(
     decision: &Decision,
 ) -> Result<(), Error> {
     let (client, migration) = (&context.client, &observed.migration);
+    take_turn(context, observed, decision)?;
     match decision {
         Decision::Ignore => return Ok(()),
         Decision::Hold => return set_finalizer(client, migration, true).await,
@@ -47,6 +48,21 @@ pub(super) async fn apply(
         launch(context, observed, (*number, *clean_up)).await?;
     }
     Ok(())
+}
+
+/// Whoever begins holds its turn until everybody can see in its status that it has begun.
+fn take_turn(context: &Context, observed: &Observed, decision: &Decision) -> Result<(), Error> {
+    let migration = &observed.migration;
+    match (decision, &observed.target) {
+        (Decision::Attempt { clean_up: false, .. }, Some(target)) => {
+            let turn = turn(context, migration, target);
+            context.turns.take(&turn).map_err(|_| Error::MissTurn)
+        }
+        _ => {
+            context.turns.give_back(migration);
+            Ok(())
+        }
+    }
 }
 
 /// Writes the controller's part of the status when it differs. The write fails when the resource has

@@ -12,39 +12,35 @@ mod observe;
 pub mod publish;
 pub mod queue;
 mod samples;
+mod scope;
 pub mod standing;
+mod turns;
 pub mod validate;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::StreamExt;
 use futures_util::future::join_all;
-use k8s_openapi::api::batch::v1::Job;
-use kube::runtime::controller::{Action, Config, Controller};
+use kube::Client;
+use kube::runtime::controller::Action;
 use kube::runtime::events::{Recorder, Reporter};
-use kube::runtime::reflector::{ObjectRef, Store};
-use kube::runtime::watcher;
-use kube::{Api, Client};
+use kube::runtime::reflector::Store;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use self::decide::{Decision, decide};
 use self::election::Candidacy;
 use self::metrics::Metrics;
+use self::scope::Scope;
+use self::turns::Turns;
 use crate::api::migration::SchemaMigration;
 use crate::api::names;
-use crate::api::target::MigrationTarget;
 use crate::probes;
 use crate::shutdown::Signals;
 
-/// Migrations looked at side by side.
-const CONCURRENCY: u16 = 8;
 /// A resource is looked at anew so often even when nothing tells that it changed.
 const SAFETY_NET: Duration = Duration::from_secs(120);
-/// One that waits for another is looked at so often.
-const QUEUED: Duration = Duration::from_secs(15);
 /// One whose worker has not reported yet, so that what hinders its pod is told.
 const STARTING: Duration = Duration::from_secs(5);
 /// Pause after an error.
@@ -115,15 +111,22 @@ pub enum Error {
         /// What is wrong with them.
         source: prometheus::Error,
     },
+    /// Another migration took the turn between a look and its effect.
+    #[error("another migration begins now")]
+    MissTurn,
     /// The target vanished between two looks.
     #[error("the target is gone")]
     NoTarget,
 }
 
 impl Error {
-    /// Whether the resource has changed since it was read: it is only looked at again.
+    /// Whether something has changed since it was read: it is only looked at again.
     fn is_conflict(&self) -> bool {
-        matches!(self, Self::Ask { source: kube::Error::Api(status), .. } if status.is_conflict())
+        match self {
+            Self::MissTurn => true,
+            Self::Ask { source: kube::Error::Api(status), .. } => status.is_conflict(),
+            _ => false,
+        }
     }
 }
 
@@ -133,6 +136,14 @@ struct Context {
     recorder: Recorder,
     metrics: Metrics,
     stores: Vec<Store<SchemaMigration>>,
+    turns: Turns,
+}
+
+impl Context {
+    /// The migrations that are watched, as they are known by now.
+    fn everything(&self) -> Vec<Arc<SchemaMigration>> {
+        everything(&self.stores)
+    }
 }
 
 /// Runs until a signal asks for the end. A process that does not lead waits and answers probes.
@@ -146,14 +157,8 @@ pub async fn run(settings: Settings, mut signals: Signals) -> Result<(), Error> 
         .map_err(|source| Error::FindCluster { source: Box::new(source) })?;
     let metrics = Metrics::new().map_err(|source| Error::Measure { source })?;
     let stop = CancellationToken::new();
-    let scopes = match settings.namespaces.is_empty() {
-        true => vec![Scope::new(&client, &settings, None, &stop)],
-        false => {
-            let named = settings.namespaces.iter();
-            named.map(|name| Scope::new(&client, &settings, Some(name), &stop)).collect()
-        }
-    };
-    let stores: Vec<_> = scopes.iter().map(|scope| scope.controller.store()).collect();
+    let scopes = scope::all(&client, &settings, &stop);
+    let stores: Vec<_> = scopes.iter().map(Scope::store).collect();
     let address = settings.listen;
     let scrape = {
         let (metrics, stores) = (metrics.clone(), stores.clone());
@@ -164,7 +169,7 @@ pub async fn run(settings: Settings, mut signals: Signals) -> Result<(), Error> 
         instance: Some(settings.candidacy.identity.clone()),
     };
     let recorder = Recorder::new(client.clone(), reporter);
-    let context = Context { client, settings, recorder, metrics, stores };
+    let context = Context { client, settings, recorder, metrics, stores, turns: Turns::default() };
     tokio::select! {
         error = serve(address, scrape) => Err(error),
         led = Box::pin(lead(Arc::new(context), scopes, &stop)) => led,
@@ -206,66 +211,8 @@ async fn lead(
     Ok(())
 }
 
-/// One namespace, or all.
-struct Scope {
-    controller: Controller<SchemaMigration>,
-}
-
-impl Scope {
-    fn new(
-        client: &Client,
-        settings: &Settings,
-        namespace: Option<&str>,
-        stop: &CancellationToken,
-    ) -> Self {
-        let migrations: Api<SchemaMigration> = scoped(client, namespace);
-        let jobs: Api<Job> = scoped(client, namespace);
-        let targets: Api<MigrationTarget> = scoped(client, namespace);
-        let own = watcher::Config::default().labels(&settings.selector);
-        let of_ours = watcher::Config::default().labels("app.kubernetes.io/managed-by=ghostship");
-        let stop = stop.clone();
-        let controller = Controller::new(migrations, own)
-            .with_config(Config::default().concurrency(CONCURRENCY))
-            .owns(jobs, of_ours)
-            .graceful_shutdown_on(async move { stop.cancelled().await });
-        let store = controller.store();
-        let controller = controller.watches(targets, watcher::Config::default(), move |target| {
-            let all = store.state().into_iter();
-            all.filter(|migration| names(migration, &target))
-                .map(|migration| ObjectRef::from_obj(migration.as_ref()))
-                .collect::<Vec<_>>()
-        });
-        Self { controller }
-    }
-
-    async fn work(self, context: Arc<Context>) {
-        let mut results = self.controller.run(reconcile, after_error, context).boxed();
-        while let Some(result) = results.next().await {
-            if let Err(error) = result {
-                tracing::debug!(%error, "a look failed");
-            }
-        }
-    }
-}
-
 fn everything(stores: &[Store<SchemaMigration>]) -> Vec<Arc<SchemaMigration>> {
     stores.iter().flat_map(Store::state).collect()
-}
-
-fn scoped<K>(client: &Client, namespace: Option<&str>) -> Api<K>
-where
-    K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope>,
-    K::DynamicType: Default,
-{
-    match namespace {
-        Some(namespace) => Api::namespaced(client.clone(), namespace),
-        None => Api::all(client.clone()),
-    }
-}
-
-fn names(migration: &SchemaMigration, target: &MigrationTarget) -> bool {
-    migration.metadata.namespace == target.metadata.namespace
-        && Some(&migration.spec.target) == target.metadata.name.as_ref()
 }
 
 async fn reconcile(
@@ -298,12 +245,12 @@ fn next_look(observed: &decide::Observed, decision: &Decision) -> Action {
             let left = Duration::try_from(until.duration_since(observed.now));
             left.unwrap_or_default() + Duration::from_millis(200)
         }
-        Decision::Queue { .. } => QUEUED,
         Decision::Ignore | Decision::Settle { .. } => return Action::await_change(),
         Decision::Attempt { .. } | Decision::Launch { .. } => STARTING,
         Decision::Follow { .. } if decide::report(observed).is_none() => STARTING,
         Decision::Hold
         | Decision::Follow { .. }
+        | Decision::Queue { .. }
         | Decision::Reject { .. }
         | Decision::Release { .. }
         | Decision::Stop => SAFETY_NET,

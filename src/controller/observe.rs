@@ -11,7 +11,8 @@ use kube::{Api, Client, ResourceExt};
 use tokio::time::timeout;
 
 use super::decide::{Observed, Worker};
-use super::{Context, Error, build, everything, queue, validate};
+use super::turns::Turn;
+use super::{Context, Error, build, validate};
 use crate::api::migration::SchemaMigration;
 use crate::api::names;
 use crate::api::target::MigrationTarget;
@@ -30,10 +31,10 @@ pub(super) async fn observe(
     let worker = worker(&context.client, migration, namespace).await?;
     // Who works already waits for nobody.
     let waits = !matches!(worker, Worker::Active { .. });
-    let in_front = target.as_ref().filter(|_| waits).and_then(|target| {
-        let (all, limit) = (everything(&context.stores), context.settings.max_active);
-        queue::in_front(migration, target, &all, limit)
-    });
+    let in_front = target
+        .as_ref()
+        .filter(|_| waits)
+        .and_then(|target| context.turns.in_front(&turn(context, migration, target)));
     Ok(Observed {
         violations: validate::violations(migration, target.as_ref()),
         migration: migration.clone(),
@@ -42,6 +43,15 @@ pub(super) async fn observe(
         in_front,
         now: Timestamp::now(),
     })
+}
+
+/// A migration that wants to begin, among all that are known.
+pub(super) fn turn<'a>(
+    context: &Context,
+    migration: &'a SchemaMigration,
+    target: &'a MigrationTarget,
+) -> Turn<'a> {
+    Turn { migration, target, all: context.everything(), max_active: context.settings.max_active }
 }
 
 /// Runs one request with its time limit.

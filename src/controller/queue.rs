@@ -7,6 +7,9 @@ use super::{decide, validate};
 use crate::api::migration::SchemaMigration;
 use crate::api::target::MigrationTarget;
 
+/// The phase of one that waits for others.
+pub const QUEUED: &str = "Queued";
+
 /// Who has to end before `own` may begin, in words; `None` when it is its turn. `all` are the migrations
 /// of every namespace, `max_active` how many of them may work at a time, 0 for no limit.
 pub fn in_front(
@@ -38,6 +41,18 @@ pub fn in_front(
     Some(format!("{name} to end: MigrationTarget {target} runs {limit} at a time"))
 }
 
+/// Whether it has come to an end that frees its place, for good or until somebody asks for more.
+pub fn is_over(migration: &SchemaMigration) -> bool {
+    decide::known_ending(migration).is_some_and(decide::is_final)
+}
+
+/// Whether one waits for the place that another, or any other, has left. It goes by what it was last
+/// told to do: should that come later than the other's end, it is looked at for that already.
+pub fn waits_for(own: &SchemaMigration, freed: Option<&SchemaMigration>) -> bool {
+    let phase = own.status.as_ref().and_then(|status| status.phase.as_deref());
+    phase == Some(QUEUED) && freed.is_none_or(|freed| is_same_target(own, freed))
+}
+
 fn behind_table(own: &SchemaMigration, other: &SchemaMigration) -> String {
     let table = format!("{}.{}", own.spec.database, own.spec.table);
     let name = name(other);
@@ -66,8 +81,7 @@ fn has_begun(migration: &SchemaMigration) -> bool {
 
 /// Whether it has begun and has not come to an end, or is cleaned up.
 fn works(migration: &SchemaMigration) -> bool {
-    let ends = decide::known_ending(migration).is_some_and(decide::is_final);
-    has_begun(migration) && !ends
+    has_begun(migration) && !is_over(migration)
 }
 
 /// Whether it may have something of its table on the server, or will.
@@ -185,6 +199,26 @@ mod tests {
                     assert!(found.clone().unwrap_or_default().contains(words), "{name}: {found:?}");
                 }
             }
+        }
+    }
+
+    #[test]
+    fn a_free_place_wakes_those_who_wait_for_it() {
+        let queued = json!({"status": {"phase": "Queued"}});
+        let elsewhere = json!({"status": {"phase": "Queued"}, "spec": {"target": "other"}});
+        let freed = migration("freed", "t", 1, &ended("Completed", "Completed"));
+        assert!(is_over(&freed));
+        assert!(!is_over(&migration("a", "t", 1, &ended("Failed", "DiskFull"))), "it is repeated");
+        let rows = [
+            ("one that waits", queued.clone(), Some(&freed), true),
+            ("one that works", json!({"status": {"phase": "Running"}}), Some(&freed), false),
+            ("one that is new", json!({}), Some(&freed), false),
+            ("one of another target", elsewhere.clone(), Some(&freed), false),
+            ("one of another target, and anybody may be the freed", elsewhere, None, true),
+        ];
+        for (name, changes, freed, expected) in rows {
+            let own = migration("own", "t", 2, &changes);
+            assert_eq!(waits_for(&own, freed.map(Arc::as_ref)), expected, "{name}");
         }
     }
 

@@ -2,6 +2,7 @@
 //! Pure; the table of states is tested row by row.
 
 use super::decide::{self, Decision, Observed};
+use super::queue::QUEUED;
 use crate::api::control;
 use crate::api::duration;
 use crate::api::legal;
@@ -63,7 +64,7 @@ pub fn standing(observed: &Observed, decision: &Decision) -> Standing {
             simple("Terminating", "Deleted", "the worker leaves, then it is cleaned up")
         }
         Decision::Reject { violations } => rejected(violations),
-        Decision::Queue { behind } => simple("Queued", "Queued", &format!("it waits for {behind}")),
+        Decision::Queue { behind } => simple(QUEUED, QUEUED, &format!("it waits for {behind}")),
         Decision::Attempt { clean_up: true, .. } | Decision::Launch { clean_up: true, .. } => {
             simple("Terminating", "CleaningUp", "the helper tables are dropped")
         }
