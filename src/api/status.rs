@@ -107,9 +107,32 @@ pub struct CutOverStatus {
     /// Why the last attempt did not swap, and who was in the way.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_error: Option<String>,
+    /// Who is in the way, also when the migration failed of it; absent when nobody is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub blocker: Option<BlockerStatus>,
     /// How long the swap made writers wait at the most.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lock_time: Option<String>,
+}
+
+/// Who is in the way of a cut-over. No row value and no literal of a statement.
+#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct BlockerStatus {
+    /// The server's number for the connection, which `KILL` takes; of a transaction that was prepared by
+    /// XA, its xid.
+    pub id: String,
+    /// `user@host`; absent for a transaction that was prepared by XA.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub user: String,
+    /// Since when its transaction is open, or its command runs when it has none; absent when unknown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<Time>,
+    /// What it holds: a table, or a lock by its name.
+    pub holds: String,
+    /// Its statement, the last one when it idles, without values; its command when that is not known.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub statement: String,
 }
 
 /// Something that was seen once and holds from then on.
@@ -202,12 +225,25 @@ pub struct WorkerReport {
     /// Since when it waits for that.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub waiting_since: Option<Time>,
+    /// Who is in the way of the cut-over.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub blocker: Option<BlockerStatus>,
     /// When this was written.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub updated_at: Option<Time>,
     /// How the attempt ended; absent while it runs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ending: Option<Ending>,
+}
+
+impl WorkerReport {
+    /// Who is in the way of the cut-over, as long as the attempt goes on or when it has failed; who was in
+    /// the way of one that ended otherwise is not.
+    pub fn standing_blocker(&self) -> Option<&BlockerStatus> {
+        let still_matters =
+            |ending: &Ending| matches!(ending.outcome, EndingKind::Failed | EndingKind::Refused);
+        self.blocker.as_ref().filter(|_| self.ending.as_ref().is_none_or(still_matters))
+    }
 }
 
 /// What was found and decided before the copy began.
@@ -306,6 +342,28 @@ mod tests {
         assert_eq!(text, "{}");
         let read: SchemaMigrationStatus = serde_json::from_str(&text).unwrap();
         assert_eq!(read, SchemaMigrationStatus::default());
+    }
+
+    #[test]
+    fn a_blocker_stands_until_the_attempt_ends_otherwise() {
+        let rows = [
+            (None, true),
+            (Some(EndingKind::Failed), true),
+            (Some(EndingKind::Refused), true),
+            (Some(EndingKind::Completed), false),
+            (Some(EndingKind::AlreadyApplied), false),
+            (Some(EndingKind::Left), false),
+            (Some(EndingKind::Aborted), false),
+            (Some(EndingKind::Panicked), false),
+            (Some(EndingKind::Superseded), false),
+        ];
+        for (outcome, stands) in rows {
+            let ending = outcome.map(|outcome| Ending { outcome, ..Ending::default() });
+            let blocker = Some(BlockerStatus::default());
+            let report = WorkerReport { blocker, ending, ..WorkerReport::default() };
+            assert_eq!(report.standing_blocker().is_some(), stands, "{outcome:?}");
+        }
+        assert_eq!(WorkerReport::default().standing_blocker(), None);
     }
 
     #[test]

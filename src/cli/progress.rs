@@ -215,6 +215,7 @@ mod tests {
             waiting_for: String::new(),
             cut_over_attempts: 0,
             last_cut_over_error: String::new(),
+            blocker: None,
             plan: None,
             started_at: SystemTime::UNIX_EPOCH,
         }

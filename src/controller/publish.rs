@@ -9,7 +9,8 @@ use crate::api::control::{self, CutOverWord};
 use crate::api::names;
 use crate::api::ownership::{self, Place};
 use crate::api::status::{
-    CutOverStatus, Latch, SchemaMigrationStatus, TRANSITIONS, Transition, WorkerStatus, bounded,
+    CutOverStatus, Latch, SchemaMigrationStatus, TRANSITIONS, Transition, WorkerReport,
+    WorkerStatus, bounded,
 };
 
 /// The controller's part of the status after this decision; what belongs to the worker is left out.
@@ -105,12 +106,14 @@ fn cut_over(
         _ => "Allowed",
     };
     let progress = migration.status.as_ref().and_then(|status| status.progress.as_ref());
-    let ending = decide::report(observed).and_then(|report| report.ending.as_ref());
+    let report = decide::report(observed);
+    let ending = report.and_then(|report| report.ending.as_ref());
     CutOverStatus {
         state: state.to_owned(),
         permission,
         attempts: progress.map_or(0, |progress| progress.cut_over_attempts),
         last_error: progress.and_then(|progress| progress.last_cut_over_error.clone()),
+        blocker: report.and_then(WorkerReport::standing_blocker).cloned(),
         lock_time: ending.and_then(|ending| ending.lock_time.clone()),
     }
 }

@@ -22,6 +22,8 @@ use crate::mysql::connect::Role;
 use crate::mysql::position::{GtidSet, Position};
 use crate::mysql::session::Session;
 
+/// What a paused run waits for.
+pub const PAUSED: &str = "paused by the user";
 /// How long a new reading of the user's wishes may take.
 const READ_LIMIT: Duration = Duration::from_secs(10);
 
@@ -221,10 +223,10 @@ impl Context {
                 return Err(Error::Stopped);
             }
             if intent.borrow_and_update().command != Command::Pause {
-                self.meter.wait_for("");
+                self.meter.no_longer_wait_for(PAUSED);
                 return Ok(());
             }
-            self.meter.wait_for("paused by the user");
+            self.meter.wait_for(PAUSED);
             tokio::select! {
                 changed = intent.changed() => changed.map_err(|_| Error::Stopped)?,
                 () = self.leave.cancelled() => return Err(Error::Stopped),

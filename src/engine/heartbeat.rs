@@ -48,8 +48,8 @@ pub async fn beat(context: Arc<Context>) -> Result<()> {
             Ok(()) => context.meter.no_longer_wait_for(&std::mem::take(&mut waits_for)),
             Err(error) if is_table_locked(&error) => {
                 if let Some(backup) = backup::holder(&mut session).await {
-                    context.meter.wait_for(&backup);
-                    waits_for = backup;
+                    context.meter.wait_for(&backup.words);
+                    waits_for = backup.words;
                 }
             }
             Err(error) => return Err(error),

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::watch;
 
+use super::blocker::{Blocker, Obstacle};
 use super::phase::PhaseKind;
 use super::progress::Progress;
 
@@ -62,6 +63,7 @@ impl Meter {
             waiting_for: String::new(),
             cut_over_attempts: 0,
             last_cut_over_error: String::new(),
+            blocker: None,
             plan: None,
             started_at: SystemTime::now(),
         }
@@ -90,14 +92,26 @@ impl Meter {
         self.update(|progress| {
             progress.phase = phase;
             progress.waiting_for.clear();
+            progress.blocker = None;
         });
     }
 
     /// Says what the run waits for; empty when it works.
     pub fn wait_for(&self, what: &str) {
+        self.say(what, None);
+    }
+
+    /// Says what the run waits for, and who that is.
+    pub fn wait_for_obstacle(&self, obstacle: Obstacle) {
+        self.say(&obstacle.words, obstacle.blocker);
+    }
+
+    fn say(&self, what: &str, blocker: Option<Blocker>) {
         self.0.progress.send_if_modified(|progress| {
-            let changed = progress.waiting_for != what;
+            let blocker = blocker.map(|blocker| blocker.after(progress.blocker.as_ref()));
+            let changed = progress.waiting_for != what || progress.blocker != blocker;
             what.clone_into(&mut progress.waiting_for);
+            progress.blocker = blocker;
             changed
         });
     }
@@ -108,6 +122,7 @@ impl Meter {
             let same = progress.waiting_for == what;
             if same {
                 progress.waiting_for.clear();
+                progress.blocker = None;
             }
             same
         });

@@ -14,6 +14,7 @@ mod abort;
 mod applier;
 mod attempt;
 mod backup;
+pub mod blocker;
 mod catch_up;
 mod changes;
 mod chunk;
@@ -100,7 +101,7 @@ pub async fn run(
         }
         tracing::warn!(error = %failure::chain(&error), "the attempt ended, the next one continues");
         let waits_for = match backup::behind(&error, &request).await {
-            Some(backup) => backup,
+            Some(backup) => backup.words,
             None => format!("the next attempt: {}", failure::chain(&error)),
         };
         meter.wait_for(&waits_for);

@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
 
+use super::blocker::Blocker;
 use super::phase::PhaseKind;
 
 /// A snapshot of a run.
@@ -43,6 +44,9 @@ pub struct Progress {
     pub cut_over_attempts: u32,
     /// Why the last cut-over attempt did not swap; empty when there was none.
     pub last_cut_over_error: String,
+    /// Who is in the way of the cut-over, also when the run fails of it; absent when nobody is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub blocker: Option<Blocker>,
     /// What was found and decided before the copy began; absent until then.
     #[serde(skip)]
     pub plan: Option<PlanSummary>,

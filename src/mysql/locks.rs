@@ -28,7 +28,8 @@ pub struct Blocker {
     pub age_seconds: u64,
     /// `GRANTED`, `PENDING`, or the state in the process list.
     pub state: String,
-    /// Its statement without values, cut to 120 characters; its command when there is none.
+    /// Its statement, the last one when it idles, without values and cut to 120 characters; its command
+    /// when that is not known.
     pub digest: String,
 }
 
@@ -108,7 +109,8 @@ const BACKUP_HOLDER: &str = "SELECT th.PROCESSLIST_ID, \
      FROM performance_schema.metadata_locks ml \
      JOIN performance_schema.threads th ON th.THREAD_ID = ml.OWNER_THREAD_ID \
      LEFT JOIN performance_schema.events_statements_current st \
-     ON st.THREAD_ID = th.THREAD_ID AND st.NESTING_EVENT_ID IS NULL \
+     ON st.THREAD_ID = th.THREAD_ID \
+     AND (st.NESTING_EVENT_ID IS NULL OR st.NESTING_EVENT_TYPE = 'TRANSACTION') \
      WHERE ml.OBJECT_TYPE IN ('BACKUP LOCK', 'GLOBAL') AND ml.LOCK_TYPE = 'SHARED' \
      AND th.PROCESSLIST_ID IS NOT NULL AND th.PROCESSLIST_ID <> CONNECTION_ID() \
      ORDER BY ml.LOCK_STATUS, th.PROCESSLIST_TIME DESC LIMIT 1";
@@ -263,7 +265,8 @@ fn lock_query(table: &TableName) -> String {
          FROM performance_schema.metadata_locks ml \
          JOIN performance_schema.threads th ON th.THREAD_ID = ml.OWNER_THREAD_ID \
          LEFT JOIN performance_schema.events_statements_current st \
-         ON st.THREAD_ID = th.THREAD_ID AND st.NESTING_EVENT_ID IS NULL \
+         ON st.THREAD_ID = th.THREAD_ID \
+         AND (st.NESTING_EVENT_ID IS NULL OR st.NESTING_EVENT_TYPE = 'TRANSACTION') \
          LEFT JOIN performance_schema.events_transactions_current trx \
          ON trx.THREAD_ID = th.THREAD_ID AND trx.STATE = 'ACTIVE' \
          WHERE ml.OBJECT_TYPE = 'TABLE' AND ml.OBJECT_SCHEMA = {database} \

@@ -17,11 +17,12 @@ use super::{Assignment, Ended};
 use crate::api::migration::SchemaMigration;
 use crate::api::names;
 use crate::api::status::{
-    Ending, EndingKind, PlanStatus, ProgressStatus, SchemaMigrationStatus, ThrottleReason,
-    WorkerReport, bounded,
+    BlockerStatus, Ending, EndingKind, PlanStatus, ProgressStatus, SchemaMigrationStatus,
+    ThrottleReason, WorkerReport, bounded,
 };
 use crate::api::{API_VERSION, duration};
 use crate::engine::Failure;
+use crate::engine::blocker::Blocker;
 use crate::engine::outcome::{Outcome, Report};
 use crate::engine::progress::Progress;
 use crate::engine::reason::Reason;
@@ -123,6 +124,7 @@ impl Reporter {
             self.report.waiting_since = waiting.as_ref().map(|_| now());
         }
         self.report.waiting_for = waiting;
+        self.report.blocker = progress.blocker.as_ref().map(blocker);
         progress.phase.as_str().clone_into(&mut self.report.phase);
         self.report.updated_at = Some(now());
         self.since.retain(|reason, _| progress.throttled.contains(reason));
@@ -167,10 +169,21 @@ fn plan(progress: &Progress) -> Option<PlanStatus> {
     })
 }
 
+fn blocker(found: &Blocker) -> BlockerStatus {
+    BlockerStatus {
+        id: bounded(&found.id),
+        user: bounded(&found.user),
+        since: found.since.map(Time),
+        holds: bounded(&found.holds),
+        statement: bounded(&found.statement),
+    }
+}
+
 /// Whether a change is told at once.
 fn is_transition(one: &Progress, other: &Progress) -> bool {
     one.phase != other.phase
         || one.waiting_for.is_empty() != other.waiting_for.is_empty()
+        || one.blocker.as_ref().map(|one| &one.id) != other.blocker.as_ref().map(|one| &one.id)
         || one.throttled.is_empty() != other.throttled.is_empty()
         || one.cut_over_attempts != other.cut_over_attempts
         || one.plan.is_some() != other.plan.is_some()

@@ -28,6 +28,9 @@ const ROUND_TRIPS: u32 = 3;
 /// How long each of the short transactions stays open: too short to count as an old one.
 const SHORT_TRANSACTION: Duration = Duration::from_millis(950);
 
+/// A value in somebody's statement.
+const LITERAL: &str = "a-value-in-a-statement";
+
 /// One test per obstacle.
 pub(crate) fn trials() -> Vec<Trial> {
     let mut trials = vec![
@@ -63,21 +66,40 @@ async fn open_transaction() -> Result<()> {
     let scene = scene("open").await?;
     let mut blocker = scene.database.connect().await?;
     blocker.exec("BEGIN").await?;
-    blocker.texts(&format!("SELECT COUNT(*) FROM {TABLE}")).await?;
     let id = blocker.texts("SELECT CONNECTION_ID()").await?.concat();
+    let read = format!("SELECT COUNT(*) FROM {TABLE} WHERE tag = '{LITERAL}'");
+    blocker.texts(&read).await?;
     let mut run = scene.run(None)?;
     let names = |line: &Value| {
         let text = line["waitingFor"].as_str().unwrap_or_default();
         text.contains("CutOverBlocked") && text.contains(&format!("connection {id} "))
     };
     run.wait_until("the transaction is named", RUN, names).await?;
+    let named = |line: &Value| line["blocker"]["id"] == id.as_str();
+    let line = run.wait_until("it is told by values", RUN, named).await?;
+    expect_values(&line["blocker"])?;
     ensure!(!scene.is_swapped().await?, "the table was swapped under an open transaction");
     let bystander = watch_waits(&scene).await?;
     blocker.exec("COMMIT").await?;
-    expect_code(&run.wait(RUN).await?, 0)?;
+    let ended = run.wait(RUN).await?;
+    expect_code(&ended, 0)?;
+    let last = ended.lines.iter().rfind(|line| line["type"] == "progress");
+    let told = last.map(|line| line["blocker"].clone()).unwrap_or_default();
+    ensure!(told.is_null(), "who was in the way still is: {told}");
     expect_short_waits(&scene, bystander).await?;
     blocker.close().await?;
     scene.expect_completed().await
+}
+
+/// Who is in the way has a name, an age and what it holds; its statement has no literal.
+fn expect_values(blocker: &Value) -> Result<()> {
+    let text = |name: &str| blocker[name].as_str().unwrap_or_default();
+    let holds = text("holds").ends_with(&format!(".{TABLE}"));
+    let since = text("since").parse::<jiff::Timestamp>().is_ok();
+    ensure!(holds && since && text("user").contains('@'), "in the way is {blocker}");
+    let statement = text("statement");
+    ensure!(statement.contains(TABLE) && !statement.contains(LITERAL), "it does {statement}");
+    Ok(())
 }
 
 /// Sessions hold the table in turns: whenever the lock is asked for, one of them keeps the table for
@@ -171,7 +193,11 @@ async fn prepared_xa() -> Result<()> {
     scene.manifest.set(&[("/postponeCutOver", json!(false))])?;
     let names =
         |line: &Value| line["waitingFor"].as_str().is_some_and(|text| text.contains("XaPending"));
-    run.wait_until("the prepared transaction is named", RUN, names).await?;
+    let line = run.wait_until("the prepared transaction is named", RUN, names).await?;
+    let told = line["blocker"].clone();
+    ensure!(told["holds"] == "a prepared XA transaction", "in the way is {told}");
+    let named = line["waitingFor"].as_str().zip(told["id"].as_str());
+    ensure!(named.is_some_and(|(text, id)| !id.is_empty() && text.contains(id)), "{line}");
     ensure!(!scene.is_swapped().await?, "the table was swapped under a prepared transaction");
     let mut client = scene.database.connect().await?;
     client.exec("XA COMMIT 'obstacle'").await?;

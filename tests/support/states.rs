@@ -249,8 +249,19 @@ fn under_way() -> Vec<State> {
         state("cut_over_allowed", working("AwaitCutOver", &allowed), active(), goes(GOING)),
         state("permission_latched", working("AwaitCutOver", &latched), active(), goes(GOING)),
         state("cutting_over", working("CutOver", &json!({})), active(), goes(GOING)),
+        state("blocked", working("CutOver", &blocked()), active(), goes(GOING)),
         state("cleaning_up", working("CleanUp", &json!({})), active(), goes(&["panic"])),
     ]
+}
+
+/// A transaction is in the way of the cut-over.
+fn blocked() -> Value {
+    json!({"status": {
+        "progress": {"cutOverAttempts": 2, "lastCutOverError": "the table could not be locked in time"},
+        "report": {"waitingFor": "a transaction on shop.orders to end",
+            "waitingSince": "2026-01-01T11:58:00Z", "blocker": {"id": "81", "user": "app@10.0.0.7",
+                "since": "2026-01-01T11:57:00Z", "holds": "shop.orders",
+                "statement": "SELECT * FROM `orders` WHERE `id` = ?"}}}})
 }
 
 fn waiting_for_a_human() -> Vec<State> {

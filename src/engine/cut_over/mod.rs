@@ -7,6 +7,9 @@ mod swap;
 
 use std::time::Duration;
 
+use jiff::Timestamp;
+
+use super::blocker::{Blocker, Obstacle};
 use super::context::{Context, Deadline, LaneMode};
 use super::convergence::Convergence;
 use super::error::Doing;
@@ -37,6 +40,7 @@ pub async fn wait_until_allowed(context: &Context) -> Result<()> {
         verify::compare_dirty(context, &mut session).await?;
         let postponed = context.intent.borrow().postpone_cut_over;
         if !postponed {
+            context.meter.wait_for("");
             return Ok(());
         }
         context.meter.wait_for("permission to cut over (postponeCutOver is true)");
@@ -66,9 +70,13 @@ pub async fn run(context: &Context) -> Result<()> {
             }
             Err(swap::Failed::NotYet(why)) => {
                 tracing::warn!(attempt = number, %why, "the cut-over was given up, to be tried again");
-                context.meter.update(|progress| progress.last_cut_over_error.clone_from(&why));
-                limit_attempts(context, number, &why)?;
-                context.meter.wait_for(&format!("the next cut-over attempt: {why}"));
+                context.meter.update(|progress| {
+                    progress.last_cut_over_error.clone_from(&why.words);
+                    progress.blocker.clone_from(&why.blocker);
+                });
+                limit_attempts(context, number, &why.words)?;
+                let said = |why: &str| format!("the next cut-over attempt: {why}");
+                context.meter.wait_for_obstacle(why.said(said));
                 context.pause_for(pause).await?;
                 pause = (pause * 2).min(BACK_OFF.1);
             }
@@ -156,27 +164,31 @@ async fn wait_for_quiet(context: &Context, session: &mut Session) -> Result<()> 
         let prompt = markers::wait(context, number, Deadline::after(budget / 2)).await?;
         verify::compare_dirty(context, session).await?;
         match obstacle(context, session, prompt).await? {
-            None => return Ok(()),
-            Some(what) => {
-                context.meter.wait_for(&convergence.watch(context, what));
+            None => {
+                context.meter.wait_for("");
+                return Ok(());
+            }
+            Some(obstacle) => {
+                let said = |words: &str| convergence.watch(context, words.to_owned());
+                context.meter.wait_for_obstacle(obstacle.said(said));
                 context.pause_for(POLL).await?;
             }
         }
     }
 }
 
-/// What stands against an attempt now, in words.
+/// What stands against an attempt now.
 async fn obstacle(
     context: &Context,
     session: &mut Session,
     prompt: bool,
-) -> Result<Option<String>> {
+) -> Result<Option<Obstacle>> {
     let (backlog, dirty) = {
         let flow = context.flow();
         (flow.backlog.queued(), flow.backlog.dirty())
     };
     if !prompt {
-        return Ok(Some("the stream to keep up with the server".to_owned()));
+        return Ok(Some("the stream to keep up with the server".into()));
     }
     // Half of the budget is for the prediction, the rest for being wrong.
     let (hold, budget) =
@@ -186,12 +198,12 @@ async fn obstacle(
             "the backlog to shrink: {backlog} keys to apply and {dirty} to compare would hold the \
              lock for {hold:.1?}, and half of the lock budget is {:.1?}",
             budget / 2
-        )));
+        ).into()));
     }
     if let Some(xid) = context.flow().backlog.prepared_xids().first() {
-        return Ok(Some(format!(
-            "the prepared XA transaction {xid} to end (XaPending): commit or roll it back"
-        )));
+        let words =
+            format!("the prepared XA transaction {xid} to end (XaPending): commit or roll it back");
+        return Ok(Some(Obstacle { words, blocker: Some(Blocker::prepared(xid)) }));
     }
     if let Some(backup) = backup::holder(session).await {
         return Ok(Some(backup));
@@ -199,7 +211,9 @@ async fn obstacle(
     for table in [&context.plan.tables.source, &context.plan.tables.shadow] {
         let blockers = locks::blockers(session, table).await.doing("find who uses the table")?;
         if let Some(old) = blockers.iter().find(|one| one.age_seconds >= OLD_TRANSACTION) {
-            return Ok(Some(format!("a transaction on {table} to end (CutOverBlocked): {old}")));
+            let words = format!("a transaction on {table} to end (CutOverBlocked): {old}");
+            let blocker = Blocker::session(old, table.to_string(), Timestamp::now());
+            return Ok(Some(Obstacle { words, blocker: Some(blocker) }));
         }
     }
     Ok(None)

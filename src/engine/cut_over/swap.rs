@@ -5,8 +5,11 @@
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
+
 use super::confirm::{self, Bearer, Spaces};
 use crate::engine::applier::sync_keys;
+use crate::engine::blocker::{Blocker, Obstacle};
 use crate::engine::context::{Context, Deadline};
 use crate::engine::control::{self, SHORT};
 use crate::engine::error::Doing;
@@ -29,9 +32,15 @@ const KEYS_AT_A_TIME: usize = 500;
 /// Why an attempt did not swap.
 pub(super) enum Failed {
     /// The tables are as before; a later attempt may succeed.
-    NotYet(String),
+    NotYet(Box<Obstacle>),
     /// The run ends.
     Ends(Error),
+}
+
+impl Failed {
+    fn not_yet(why: impl Into<Obstacle>) -> Self {
+        Self::NotYet(Box::new(why.into()))
+    }
 }
 
 impl From<Error> for Failed {
@@ -89,7 +98,7 @@ async fn settle(
     locks::kill_own(side, &[lock_holder]).await.doing("end the cut-over session")?;
     locks::wait_until_gone(side, &[lock_holder], SHORT).await.doing("end the cut-over session")?;
     if !context.swap_sent.load(Ordering::Acquire) && ran_out_of_time(&result) {
-        return Err(Failed::NotYet("the lock budget was spent before the swap".to_owned()));
+        return Err(Failed::not_yet("the lock budget was spent before the swap"));
     }
     match confirm::look(&context.plan, side).await? {
         Bearer::Shadow => Ok(held.as_secs_f64()),
@@ -126,14 +135,14 @@ async fn lock_and_swap(
     markers::send_locked(context, session, marker, deadline.left()).await?;
     hit("cutover.marked");
     if !markers::wait(context, marker, deadline).await? {
-        return Err(Failed::NotYet("the stream did not deliver the marker in time".to_owned()));
+        return Err(Failed::not_yet("the stream did not deliver the marker in time"));
     }
     drain(context, session, deadline).await?;
     raise_under_lock(context, (session, side), deadline).await?;
     hit("cutover.drained");
     confirm_under_lock(context, (side, watcher), spaces, deadline).await?;
     if deadline.left() < RENAME_RESERVE {
-        return Err(Failed::NotYet("the lock budget was spent before the swap".to_owned()));
+        return Err(Failed::not_yet("the lock budget was spent before the swap"));
     }
     if context.is_stopping() {
         return Err(Failed::Ends(Error::Stopped));
@@ -179,8 +188,10 @@ async fn lock(
     match locked {
         Ok(()) => Ok(()),
         Err(error) if is_given_up(&error) => {
-            let who = who.unwrap_or_else(|| Ok("a session that was not found".to_owned()))?;
-            Err(Failed::NotYet(format!("the table could not be locked in time because of {who}")))
+            let who = who.unwrap_or_else(|| Ok("a session that was not found".into()))?;
+            let said =
+                |who: &str| format!("the table could not be locked in time because of {who}");
+            Err(Failed::not_yet(who.said(said)))
         }
         Err(source) => Err(Error::Query { doing: "lock the tables", source }.into()),
     }
@@ -206,10 +217,9 @@ async fn confirm_under_lock(
 /// The server waited for other sessions' DDL when it was asked for the tables: there is a later attempt.
 fn told_apart(confirmed: Result<()>) -> Attempt<()> {
     match confirmed {
-        Err(Error::Query { source, .. }) if is_given_up(&source) => Err(Failed::NotYet(
+        Err(Error::Query { source, .. }) if is_given_up(&source) => Err(Failed::not_yet(
             "DDL waits for its turn on another table of the server, and the server cannot tell which \
-             tables are ours before that ends"
-                .to_owned(),
+             tables are ours before that ends",
         )),
         confirmed => Ok(confirmed?),
     }
@@ -249,18 +259,20 @@ fn is_given_up(error: &crate::mysql::error::Error) -> bool {
     matches!(error.class(), ErrorClass::Retryable | ErrorClass::Interrupted)
 }
 
-/// Who has one of the tables, in words: a reader of the shadow table blocks as one of the source does.
-async fn holder(context: &Context, side: &mut Session, own: u64) -> Result<String> {
+/// Who has one of the tables: a reader of the shadow table blocks as one of the source does.
+async fn holder(context: &Context, side: &mut Session, own: u64) -> Result<Obstacle> {
     let tables = &context.plan.tables;
     for table in [&tables.source, &tables.shadow, &tables.control] {
         let found = locks::blockers(side, table).await.doing("find who uses the table")?;
         let holds =
             |blocker: &&locks::Blocker| blocker.connection_id != own && blocker.state == "GRANTED";
         if let Some(blocker) = found.iter().find(holds) {
-            return Ok(format!("{blocker} on {table}"));
+            let words = format!("{blocker} on {table}");
+            let blocker = Blocker::session(blocker, table.to_string(), Timestamp::now());
+            return Ok(Obstacle { words, blocker: Some(blocker) });
         }
     }
-    Ok("a session that is gone by now".to_owned())
+    Ok("a session that is gone by now".into())
 }
 
 async fn check_fence(context: &Context, session: &mut Session) -> Attempt<()> {
@@ -294,14 +306,12 @@ async fn drain(context: &Context, session: &mut Session, deadline: Deadline) -> 
         (flow.backlog.queued() + flow.backlog.held(), flow.backlog.dirty_keys())
     };
     if left > 0 {
-        return Err(Failed::NotYet(format!(
+        return Err(Failed::not_yet(format!(
             "{left} keys were left when the lock budget was spent"
         )));
     }
     if !verify::equal_under_lock(context, session, &dirty, deadline).await? {
-        return Err(Failed::NotYet(
-            "rows differed under the lock and are compared again".to_owned(),
-        ));
+        return Err(Failed::not_yet("rows differed under the lock and are compared again"));
     }
     Ok(())
 }
@@ -335,7 +345,7 @@ async fn sync_locked(
             conflict::Finding::Nothing => break,
         }
     }
-    Err(Failed::NotYet("a unique index could not be satisfied under the lock".to_owned()))
+    Err(Failed::not_yet("a unique index could not be satisfied under the lock"))
 }
 
 fn is_duplicate(error: &Error) -> bool {
@@ -360,9 +370,7 @@ async fn rename(
         && is_given_up(error)
     {
         context.swap_sent.store(false, Ordering::Release);
-        return Err(Failed::NotYet(
-            "the RENAME had to wait, perhaps for a running backup".to_owned(),
-        ));
+        return Err(Failed::not_yet("the RENAME had to wait, perhaps for a running backup"));
     }
     renamed.doing("swap the tables")?;
     Ok(())
@@ -394,7 +402,9 @@ async fn raise_before_lock(context: &Context, side: &mut Session) -> Attempt<()>
         Err(error) if error.class() == ErrorClass::Retryable => {
             let who = holder(context, side, side.connection_id()).await?;
             let shadow = &context.plan.tables.shadow;
-            Err(Failed::NotYet(format!("AUTO_INCREMENT of {shadow} waits for {who}")))
+            Err(Failed::not_yet(
+                who.said(|who| format!("AUTO_INCREMENT of {shadow} waits for {who}")),
+            ))
         }
         raised => Ok(raised.map(drop).doing("raise AUTO_INCREMENT")?),
     }
@@ -408,8 +418,8 @@ async fn raise_under_lock(
 ) -> Attempt<()> {
     let Some(raise) = missing_auto_increment(context, session).await? else { return Ok(()) };
     match execute_within(session, side, &raise, deadline.left()).await {
-        Err(error) if is_given_up(&error) => Err(Failed::NotYet(
-            "AUTO_INCREMENT could not be raised in time, perhaps for a running backup".to_owned(),
+        Err(error) if is_given_up(&error) => Err(Failed::not_yet(
+            "AUTO_INCREMENT could not be raised in time, perhaps for a running backup",
         )),
         raised => Ok(raised.doing("raise AUTO_INCREMENT")?),
     }

@@ -16,7 +16,7 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 pub use self::keys::{compare_dirty, equal_under_lock};
 use super::applier::BATCH_LIMIT;
 use super::chunk::ChunkSize;
-use super::context::Context;
+use super::context::{Context, PAUSED};
 use super::error::Doing;
 use super::intent::Command;
 use super::request::VerifyMode;
@@ -88,7 +88,7 @@ pub async fn run(context: &Context) -> Result<()> {
 /// [`Error::Stopped`] when the attempt must stop, else what comparing found.
 pub async fn pause_point(context: &Context, session: &mut Session) -> Result<()> {
     while context.command() == Command::Pause {
-        context.meter.wait_for("paused by the user");
+        context.meter.wait_for(PAUSED);
         compare_dirty(context, session).await?;
         context.pause_for(PAUSE_POLL).await?;
     }

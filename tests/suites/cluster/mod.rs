@@ -2,6 +2,7 @@
 //! writes all the while. A failure tells status, events and logs. The essential tests always run; the
 //! long ones when the environment asks for them.
 
+mod blocked;
 mod control;
 mod faults;
 mod gitops;
@@ -57,6 +58,7 @@ enum End {
 /// The tests.
 pub(crate) fn trials() -> Vec<Trial> {
     let mut trials = control::trials();
+    trials.extend(blocked::trials());
     trials.extend(faults::trials());
     trials.extend(gitops::trials());
     trials.extend(rights::trials());

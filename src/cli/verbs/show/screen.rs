@@ -10,7 +10,7 @@ use super::{
 use crate::api::control::{self, CutOverWord};
 use crate::api::legal::{self, Command, Stage};
 use crate::api::migration::SchemaMigration;
-use crate::api::status::{ProgressStatus, SchemaMigrationStatus, WorkerReport};
+use crate::api::status::{BlockerStatus, ProgressStatus, SchemaMigrationStatus, WorkerReport};
 use crate::cli::progress::spoken;
 use crate::cli::verbs::command;
 
@@ -41,6 +41,7 @@ pub fn screen(migration: &SchemaMigration, look: Look) -> String {
         .chain(figures(migration, &status, look))
         .chain([
             ("cut-over", cut_over(migration, &status)),
+            ("blocked by", blocked_by(migration, &status, look)),
             ("worker", worker(migration, &status, look)),
             ("attempts", attempts(migration, &status, look)),
         ])
@@ -171,6 +172,24 @@ fn cut_over(migration: &SchemaMigration, status: &SchemaMigrationStatus) -> Stri
     let permission = permission(migration, status);
     let text = format!("{permission}{attempts}{}", error.unwrap_or_default());
     text.trim_start_matches("; ").to_owned()
+}
+
+/// Who is in the way of the cut-over.
+fn blocked_by(migration: &SchemaMigration, status: &SchemaMigrationStatus, look: Look) -> String {
+    let is_over =
+        matches!(Stage::of(migration), Stage::Swapped | Stage::Succeeded | Stage::Aborted);
+    let report = current(status).filter(|_| !is_over);
+    let Some(blocker) = report.and_then(WorkerReport::standing_blocker) else {
+        return String::new();
+    };
+    let since = blocker.since.as_ref().map(|at| format!(" for {}", look.told_ago(at)));
+    let since = since.unwrap_or_default();
+    let BlockerStatus { id, user, holds, statement, .. } = blocker;
+    let text = match user.is_empty() {
+        true => format!("{id}, {holds}{since}"),
+        false => format!("connection {id} of {user}, has {holds}{since}: {statement}"),
+    };
+    look.paint(Tone::Bad, &text)
 }
 
 fn permission(migration: &SchemaMigration, status: &SchemaMigrationStatus) -> String {

@@ -27,6 +27,8 @@ fn states() -> Vec<(&'static str, SchemaMigration)> {
         ("paused", copying_with(&paused())),
         ("postponed", moved("AwaitCutOver", postponed())),
         ("allowed", moved("CutOver", allowed())),
+        ("blocked", moved("CutOver", blocked())),
+        ("blocked by a prepared transaction", moved("CutOver", blocked_by_nobody())),
         ("silent", copying_with(&json!({"status": {"report": {"updatedAt": AT}}}))),
         ("retrying", moved("Retrying", retrying())),
         ("rejected", migration(&rejected())),
@@ -132,6 +134,22 @@ fn allowed() -> Value {
             "progress": {"rowsCopied": 2_700_000, "percent": 100, "rowsPerSecond": 0, "eta": null, "verifiedPercent": 100,
                 "cutOverAttempts": 3, "lastCutOverError": "session 81 holds the table"},
             "report": {"phase": "CutOver"}}})
+}
+
+fn blocked() -> Value {
+    json!({"status": {
+        "message": "it waits for a transaction on shop.orders to end",
+        "progress": {"rowsCopied": 2_700_000, "percent": 100, "rowsPerSecond": 0, "eta": null, "verifiedPercent": 100},
+        "report": {"phase": "CutOver", "waitingFor": "a transaction on shop.orders to end",
+            "waitingSince": AT, "blocker": {"id": "81", "user": "app@10.0.0.7", "since": AT,
+                "holds": "shop.orders", "statement": "SELECT * FROM `orders` WHERE `id` = ?"}}}})
+}
+
+fn blocked_by_nobody() -> Value {
+    let mut all = blocked();
+    all["status"]["report"]["blocker"] =
+        json!({"id": "0x6f62737461636c65", "holds": "a prepared XA transaction"});
+    all
 }
 
 fn retrying() -> Value {
