@@ -39,6 +39,9 @@ pub struct SchemaMigrationStatus {
     /// How the cut-over stands.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cut_over: Option<CutOverStatus>,
+    /// Control fields and the annotation of the cut-over, as people have set them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub controls: Option<ControlsStatus>,
     /// When panic was first seen, and from whom. Only a retry takes it away.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub panicked: Option<Latch>,
@@ -133,6 +136,34 @@ pub struct BlockerStatus {
     /// Its statement, the last one when it idles, without values; its command when that is not known.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub statement: String,
+}
+
+/// What people have set and no GitOps tool holds; by this it is known when a tool takes it back.
+#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ControlsStatus {
+    /// Each of them.
+    #[schemars(length(max = 8))]
+    pub set: Vec<SetControl>,
+    /// When a tool had last changed the resource.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tools_wrote_at: Option<Time>,
+}
+
+/// A control that somebody has set.
+#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct SetControl {
+    /// The field or annotation.
+    pub through: String,
+    /// Its value.
+    pub value: String,
+    /// Who wrote it, as far as known: the field manager.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub by: String,
+    /// When it was first seen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub at: Option<Time>,
 }
 
 /// Something that was seen once and holds from then on.

@@ -1,13 +1,15 @@
-//! Events on transitions: one per change of phase, with the reason that the conditions bear. What an event
-//! says is computed by a pure function.
+//! Events: one per change of phase, with the reason that the conditions bear, one per latch, and one when a
+//! tool takes back what somebody has set. What an event says is computed by a pure function.
 
 use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::runtime::events::{Event, EventType, Recorder};
 use kube::{Resource, ResourceExt};
 
+use super::controls::{self, Revert};
 use super::decide::{Decision, Observed};
 use super::observe::CALL;
+use crate::api::migration::SchemaMigration;
 use crate::api::status::SchemaMigrationStatus;
 
 /// The longest note of an event, in characters; the API server allows 1 kB.
@@ -16,8 +18,7 @@ const NOTE_LIMIT: usize = 250;
 /// Tells what changed between two states of the status; an event that cannot be written is only logged.
 pub(super) async fn tell(recorder: &Recorder, observed: &Observed, new: &SchemaMigrationStatus) {
     let migration = &observed.migration;
-    let old = migration.status.clone().unwrap_or_default();
-    for event in events(&old, new, migration.metadata.namespace.as_deref()) {
+    for event in events(migration, new) {
         let reference = migration.object_ref(&());
         match tokio::time::timeout(CALL, recorder.publish(&event, &reference)).await {
             Ok(Ok(())) => {}
@@ -42,13 +43,10 @@ pub(super) async fn tell_release(recorder: &Recorder, observed: &Observed, decis
     }
 }
 
-fn events(
-    old: &SchemaMigrationStatus,
-    new: &SchemaMigrationStatus,
-    namespace: Option<&str>,
-) -> Vec<Event> {
+fn events(migration: &SchemaMigration, new: &SchemaMigrationStatus) -> Vec<Event> {
+    let old = &migration.status.clone().unwrap_or_default();
     let mut all = Vec::new();
-    let worker = worker(new, namespace);
+    let worker = worker(new, migration.metadata.namespace.as_deref());
     if let Some(last) = new.transitions.last().filter(|last| Some(*last) != old.transitions.last())
     {
         let stalled = condition(new, "Stalled").is_some();
@@ -83,8 +81,13 @@ fn events(
     }
     if let (Some(latch), None) = (new.panicked.as_ref(), old.panicked.as_ref()) {
         let note = format!("asked through {} by {}", latch.through, latch.by);
-        all.push(event(EventType::Warning, "PanicLatched", &note, "Panic", worker));
+        all.push(event(EventType::Warning, "PanicLatched", &note, "Panic", worker.clone()));
     }
+    // Events of one action and reason are counted as one, and the note of the first stays.
+    all.extend(controls::reverts(migration, new).into_iter().map(|Revert { what, note }| {
+        let action = format!("Revert {what}");
+        event(EventType::Warning, "ControlReverted", &note, &action, worker.clone())
+    }));
     all
 }
 
@@ -121,9 +124,15 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::controller::decide::Worker;
 
     fn status(value: Value) -> SchemaMigrationStatus {
         serde_json::from_value(value).unwrap()
+    }
+
+    fn migration(status: &SchemaMigrationStatus) -> SchemaMigration {
+        let changes = json!({"status": status});
+        crate::controller::samples::observed(&changes, Worker::Absent).migration
     }
 
     #[test]
@@ -141,7 +150,7 @@ mod tests {
             "panicked": {"by": "kubectl-patch", "through": "spec.panic"},
             "cutOver": {"permission": {"by": "argocd", "through": "ghostship.dev/cut-over"}},
         }));
-        let told: Vec<_> = events(&before, &after, None)
+        let told: Vec<_> = events(&migration(&before), &after)
             .into_iter()
             .map(|event| {
                 (event.type_ == EventType::Warning, event.reason, event.note.unwrap_or_default())
@@ -161,6 +170,6 @@ mod tests {
                 (true, note("PanicLatched"), note("asked through spec.panic by kubectl-patch")),
             ]
         );
-        assert!(events(&after, &after, None).is_empty());
+        assert!(events(&migration(&after), &after).is_empty());
     }
 }

@@ -4,6 +4,7 @@
 
 mod apply;
 pub mod build;
+mod controls;
 pub mod decide;
 pub mod election;
 mod events;

@@ -3,6 +3,7 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
+use super::controls;
 use super::decide::{self, Decision, Observed};
 use super::standing::{Health, Standing, standing};
 use crate::api::control::{self, CutOverWord};
@@ -26,6 +27,7 @@ pub fn status(observed: &Observed, decision: &Decision) -> SchemaMigrationStatus
         attempt: old.attempt,
         worker: old.worker.clone(),
         cut_over: Some(cut_over(observed, &standing, old.cut_over.as_ref())),
+        controls: controls::controls(observed, &standing, old.controls.as_ref()),
         panicked: panicked(observed, old.panicked.as_ref()),
         retried: old.retried.clone(),
         started_at: old.started_at.clone(),
@@ -130,12 +132,8 @@ fn panicked(observed: &Observed, old: Option<&Latch>) -> Option<Latch> {
 
 /// By the field manager that owns the place, as far as the API server tells.
 fn latch(observed: &Observed, place: Place) -> Latch {
-    let through = match place {
-        Place::Field(name) => format!("spec.{name}"),
-        Place::Annotation(name) => name.to_owned(),
-    };
     let by = ownership::managers(&observed.migration, place).last().unwrap_or_default().to_owned();
-    Latch { at: Some(Time(observed.now)), by, through }
+    Latch { at: Some(Time(observed.now)), by, through: place.to_string() }
 }
 
 fn transitions(old: &[Transition], standing: &Standing, now: &Time) -> Vec<Transition> {

@@ -3,10 +3,6 @@
 use crate::api::migration::SchemaMigration;
 use crate::api::ownership::{self, Place};
 
-/// How the field managers of tools begin that write what Git holds, again and again.
-const TOOLS: [&str; 6] =
-    ["argocd", "kustomize-controller", "helm-controller", "flux", "gotk", "fleet"];
-
 /// What the user should know before this is written; `None` when no tool owns it.
 pub fn warning(migration: &SchemaMigration, place: Place) -> Option<String> {
     let tool = tool(migration, place)?;
@@ -19,7 +15,7 @@ pub fn warning(migration: &SchemaMigration, place: Place) -> Option<String> {
 
 fn tool(migration: &SchemaMigration, place: Place) -> Option<String> {
     let mut managers = ownership::managers(migration, place);
-    managers.find(|manager| TOOLS.iter().any(|tool| manager.starts_with(tool))).map(str::to_owned)
+    managers.find(|manager| ownership::is_tool(manager)).map(str::to_owned)
 }
 
 #[cfg(test)]
@@ -42,6 +38,7 @@ mod tests {
             ("helm-controller", &word, Place::Annotation(names::RETRY), false),
             ("flux-client-side-apply", &paused, Place::Field("paused"), true),
             ("ghostship-cli", &paused, Place::Field("paused"), false),
+            ("argocd-server", &paused, Place::Field("paused"), false),
             ("kubectl-client-side-apply", &paused, Place::Field("paused"), false),
         ];
         for (manager, fields, place, warned) in rows {

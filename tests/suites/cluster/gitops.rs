@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::{End, SLOW, STEP, trial};
 use crate::support::cluster::kubectl_with_input;
 use crate::support::shop::{Migration, Shop};
+use crate::support::wait::wait_for;
 
 /// The field manager of Flux.
 const FLUX: &str = "kustomize-controller";
@@ -40,6 +41,7 @@ async fn controls(shop: &mut Shop, manager: &str, revert: Revert) -> Result<End>
     revert(shop, &in_git)?;
     let spec = shop.read("one").await?.context("it is gone")?["spec"].clone();
     ensure!(spec["paused"] != json!(true), "void: the pause was not reverted: {spec}");
+    expect_told(shop, manager, "spec.paused: true, which kubectl-patch").await?;
     shop.patch("one", &json!({"copy": {"maxRowsPerSecond": 0}}))?;
     shop.wait_for_reason("one", "CutOverPostponed", STEP).await?;
     shop.patch("one", &json!({"panic": true}))?;
@@ -47,6 +49,10 @@ async fn controls(shop: &mut Shop, manager: &str, revert: Revert) -> Result<End>
     revert(shop, &in_git)?;
     shop.scene.registers.wait_for_more(200).await?;
     ensure!(shop.phase("one").await? == "Panicked", "the revert undid the panic");
+    // Git does not hold it, and Argo CD leaves it alone.
+    if manager == FLUX {
+        expect_told(shop, manager, "spec.panic: true, which kubectl-patch").await?;
+    }
     ensure!(!shop.scene.is_swapped().await?, "it swapped without permission");
     shop.patch("one", &json!({"panic": false}))?;
     shop.delete("one")?;
@@ -65,9 +71,41 @@ async fn permission(shop: &mut Shop, manager: &str, revert: Revert) -> Result<En
     shop.wait_for_status("one", ("permission", STEP), latched).await?;
     revert(shop, &in_git)?;
     ensure!(!shop.scene.is_swapped().await?, "void: it swapped before Git was put back");
+    if manager == FLUX {
+        let permission = "ghostship.dev/cut-over: allow, which kubectl-annotate";
+        expect_told(shop, manager, permission).await?;
+    }
     shop.patch("one", &json!({"copy": {"maxRowsPerSecond": 0}}))?;
     shop.wait_for_phase("one", "Succeeded", STEP).await?;
     Ok(End::Completed)
+}
+
+/// Exactly one event tells that this manager took this back.
+async fn expect_told(shop: &Shop, manager: &str, what: &str) -> Result<()> {
+    let sentence = format!("{manager} took back {what} had set; ");
+    let probe = async || {
+        let notes = reverts(shop)?;
+        let found =
+            notes.iter().filter(|(note, _)| note.starts_with(&sentence)).collect::<Vec<_>>();
+        Ok(match found.as_slice() {
+            [(_, 1)] => Ok(()),
+            _ => Err(format!("{notes:?}")),
+        })
+    };
+    wait_for(&format!("one event of the revert: {sentence}"), STEP, probe).await
+}
+
+/// The events of reverts, and how often each was told.
+fn reverts(shop: &Shop) -> Result<Vec<(String, u64)>> {
+    let only = "--field-selector=reason=ControlReverted";
+    let found: Value =
+        serde_json::from_str(&shop.kubectl(&["get", "events", only, "-o", "json"])?)?;
+    let events = found["items"].as_array().cloned().unwrap_or_default();
+    let told = events.iter().map(|event| {
+        let note = event["message"].as_str().unwrap_or_default().to_owned();
+        (note, event["series"]["count"].as_u64().unwrap_or(1))
+    });
+    Ok(told.collect())
 }
 
 fn apply_as(manager: &str, document: &Value) -> Result<()> {
