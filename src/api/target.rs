@@ -8,7 +8,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// A MySQL or MariaDB server whose tables may be changed.
+/// A MySQL server whose tables may be changed.
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[kube(
     group = "ghostship.dev",
@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
     shortname = "mtgt",
     category = "database",
     derive = "PartialEq",
-    doc = "A MySQL or MariaDB server whose tables may be changed by the SchemaMigrations of the same namespace.",
+    doc = "A MySQL server whose tables may be changed by the SchemaMigrations of the same namespace.",
     printcolumn(name = "Host", type_ = "string", json_path = ".spec.host"),
     printcolumn(name = "Port", type_ = "integer", json_path = ".spec.port"),
     printcolumn(name = "TLS", type_ = "string", json_path = ".spec.tls.mode", priority = 1),

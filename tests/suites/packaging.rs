@@ -4,6 +4,7 @@
 mod objects;
 mod place;
 mod policies;
+mod readme;
 mod release;
 mod rendering;
 
@@ -20,6 +21,7 @@ const SOON: Duration = Duration::from_secs(60);
 /// All tests of the packaging.
 pub(crate) fn trials() -> Vec<Trial> {
     let mut trials = rendering::trials();
+    trials.extend(readme::trials());
     trials.extend(release::trials());
     trials.extend(policies::trials());
     trials

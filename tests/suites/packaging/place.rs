@@ -97,6 +97,11 @@ impl<'a> Release<'a> {
         self.run("upgrade", values)
     }
 
+    /// `helm test`.
+    pub(super) fn test(&self) -> Result<String> {
+        helm(&["test", self.name(), "--namespace", self.namespace.name(), "--timeout=2m"])
+    }
+
     /// `helm uninstall`.
     pub(super) fn uninstall(&self) -> Result<String> {
         helm(&["uninstall", self.name(), "--namespace", self.namespace.name(), "--wait"])

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use super::place::{Namespace, Release};
 use super::{CHART, SOON};
 use crate::support::cluster::{kubectl, kubectl_with_input};
+use crate::support::operator::image;
 use crate::support::wait::wait_for;
 
 const MIGRATIONS: &str = "schemamigrations.ghostship.dev";
@@ -27,6 +28,7 @@ pub(super) fn trials() -> Vec<Trial> {
             rights,
         ),
         super::super::trial("packaging::the_controller_grants_only_what_it_has".into(), grants),
+        super::super::trial("packaging::a_release_is_tested_by_helm".into(), tested),
     ]
 }
 
@@ -189,6 +191,35 @@ fn may(user: &str, (namespace, resource, name): (&str, &str, &str), verb: &str) 
     let answer = kubectl_with_input(&["create", "-f", "-", "-o", "json"], &review.to_string())?;
     let answer: Value = serde_json::from_str(&answer)?;
     answer["status"]["allowed"].as_bool().context("no answer")
+}
+
+/// The test passes beside a controller that watches all or some namespaces, leaves nothing, and fails without rights.
+async fn tested() -> Result<()> {
+    let (namespace, other) = (Namespace::create()?, Namespace::create()?);
+    let release = Release::new(CHART, &namespace);
+    let (repository, tag) = image()?.rsplit_once(':').context("an image without a tag")?;
+    let base = format!(
+        "image.repository={repository},image.tag={tag},image.pullPolicy=Never,replicas=1,\
+         crds.enabled=false,rbac.people=false"
+    );
+    release.install(&format!(
+        "{base},watchNamespaces={{{},{}}}",
+        namespace.name(),
+        other.name()
+    ))?;
+    release.test().context("in the namespaces that are watched")?;
+    release.upgrade(&base)?;
+    release.test().context("in all namespaces")?;
+    let job = format!("{}-test", release.name());
+    let find = ["get", "job", &job, "-n", namespace.name(), "-o", "name"];
+    let left = kubectl(&[find.as_slice(), &["--ignore-not-found"]].concat())?;
+    ensure!(left.is_empty(), "the test left {left}");
+    release.upgrade(&format!("{base},rbac.create=false"))?;
+    let failed = release.test().err().context("it passes without rights")?;
+    ensure!(format!("{failed:#}").contains(&job), "{failed:#}");
+    let log = kubectl(&["logs", &format!("job/{job}"), "-n", namespace.name()])?;
+    ensure!(log.contains("does not let us list"), "it failed for another reason: {log}");
+    Ok(())
 }
 
 /// The API server lets nobody grant what he has not: the worker's rights pass, and one more does not.

@@ -153,6 +153,8 @@ async fn kustomize() -> Result<()> {
         };
         let (_, by_kustomize) =
             Objects::parse(&text)?.partition(|object| object["kind"] == "Namespace");
+        let is_test = |object: &Value| object["metadata"]["annotations"]["helm.sh/hook"] == "test";
+        let (_, by_helm) = by_helm.partition(is_test);
         let differences = by_kustomize.differences(&by_helm);
         ensure!(differences.is_empty(), "config/{overlay} (-) and the chart (+):\n{differences}");
     }
