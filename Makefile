@@ -11,6 +11,8 @@ DENY := $(CACHE)/tools/cargo-deny-$(DENY_VERSION)/bin/cargo-deny
 # How long the longer tests run, and what `make run` is given.
 COUNT ?= 20
 ARGS ?= --help
+# Where `make install-plugin` puts bin/.
+PREFIX ?= /usr/local
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' Makefile
@@ -73,6 +75,12 @@ bench: ## Measure ghostship beside other tools; see benches/README.md
 
 run: ## Run ghostship: ARGS="run -f migration.yaml"
 	$(CARGO) run --locked -- $(ARGS)
+
+install-plugin: ## Install kubectl-ghostship, and its completion for kubectl, below PREFIX=/usr/local
+	$(CARGO) build --locked --release --bin kubectl-ghostship
+	install -D --target-directory=$(PREFIX)/bin "$$($(CARGO) metadata --format-version 1 --no-deps --offline | \
+		sed 's/.*"target_directory":"\([^"]*\)".*/\1/')/release/kubectl-ghostship"
+	ln -sf kubectl-ghostship $(PREFIX)/bin/kubectl_complete-ghostship
 
 servers-stop: ## End and remove all throw-away servers
 	e2e/servers/server list | awk '{ print $$1 }' | xargs -r -n 1 e2e/servers/server destroy

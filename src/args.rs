@@ -1,10 +1,12 @@
 //! What was typed: the command line of `ghostship`. Only shapes and help texts; files are read and
 //! values are judged elsewhere. The one place, with the binaries, that looks at the environment.
 
+pub mod complete;
 pub mod verbs;
 
+use std::ffi::OsString;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 pub use clap_complete::Shell;
@@ -283,6 +285,13 @@ pub fn completion<P: CommandFactory>(shell: Shell) -> String {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut command, name, &mut script);
     String::from_utf8_lossy(&script).trim_end().to_owned()
+}
+
+/// The words to complete, when the program was called by the name under which kubectl asks for them.
+pub fn to_complete() -> Option<Vec<OsString>> {
+    let mut typed = std::env::args_os();
+    let program = typed.next()?;
+    (Path::new(&program).file_name()? == complete::PROGRAM).then(|| typed.collect())
 }
 
 /// Whether the user wants no colours anywhere, by the custom of the variable `NO_COLOR`.

@@ -3,10 +3,13 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use ghostship::args::{Arguments, completion};
+use ghostship::args::{Arguments, completion, to_complete};
 use ghostship::cli::entry;
 
 fn main() -> ExitCode {
+    if let Some(typed) = to_complete() {
+        return entry::complete(typed);
+    }
     let arguments = Arguments::parse();
     #[cfg(feature = "failpoints")]
     arm_failpoints();

@@ -1,11 +1,13 @@
 //! Where both binaries begin: starts logging and the runtime, hands over to a command and turns its end
 //! into an exit code.
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use super::console::Console;
 use super::exit::Exit;
 use super::{controller, crds, plan, run, verbs, worker};
+use crate::args::complete::Completion;
 use crate::args::verbs::{Format, NamedArguments};
 use crate::args::{Arguments, Command, Output, PlanArguments, Shell, Source};
 use crate::telemetry;
@@ -19,6 +21,22 @@ pub fn start(arguments: Arguments, completion: fn(Shell) -> String) -> ExitCode 
         return Exit::Usage.into();
     }
     execute(arguments, &console, completion).into()
+}
+
+/// Prints what may follow the words that were typed after `kubectl ghostship`. Never fails: whoever presses
+/// the tabulator gets what is known.
+pub fn complete(typed: Vec<OsString>) -> ExitCode {
+    let console = Console::new();
+    let completion = Completion::of(typed);
+    wait_for(&console, async {
+        let names = match &completion.names {
+            Some((place, beginning)) => verbs::complete::names(place, beginning).await,
+            None => Vec::new(),
+        };
+        console.print(&completion.lines(&names));
+        Exit::Done
+    })
+    .into()
 }
 
 fn execute(arguments: Arguments, console: &Console, completion: fn(Shell) -> String) -> Exit {

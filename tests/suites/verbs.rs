@@ -2,6 +2,8 @@
 //! their exit codes, and that scripts can read what they print. No controller takes part: a policy of the
 //! test's namespace lets no service account write there, and the test writes the status itself.
 
+mod completion;
+
 use std::io::{BufRead, BufReader, Lines};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
@@ -32,6 +34,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         super::trial("verbs::interrupt".to_owned(), interrupt),
         super::trial("verbs::show".to_owned(), show),
         super::trial("verbs::errors".to_owned(), errors),
+        super::trial("verbs::completion".to_owned(), completion::completion),
     ]
 }
 

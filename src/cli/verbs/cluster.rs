@@ -22,7 +22,7 @@ use crate::args::verbs::Place;
 const CALL: Duration = Duration::from_secs(15);
 /// How alike a name must be to be suggested, and how many are.
 const ALIKE: (f32, usize) = (0.6, 3);
-/// Migrations listed at most to suggest a name.
+/// Migrations whose names are listed at most.
 const LISTED: u32 = 500;
 
 /// Why a verb could not ask the cluster.
@@ -179,13 +179,21 @@ impl Migrations {
         watch_object(self.api.clone(), name).default_backoff().boxed()
     }
 
-    /// That there is none of this name, with names that look alike.
-    pub async fn missing(&self, name: &str) -> Error {
+    /// The names of some.
+    ///
+    /// # Errors
+    ///
+    /// When the cluster cannot be asked.
+    pub async fn names(&self) -> Result<Vec<String>, Error> {
         let parameters = ListParams::default().limit(LISTED);
         let list = self.api.list_metadata(&parameters);
-        let known = within("list SchemaMigrations", list).await.map(|list| list.items);
-        let known: Vec<String> =
-            known.unwrap_or_default().into_iter().filter_map(|one| one.metadata.name).collect();
+        let known = within("list SchemaMigrations", list).await?.items;
+        Ok(known.into_iter().filter_map(|one| one.metadata.name).collect())
+    }
+
+    /// That there is none of this name, with names that look alike.
+    pub async fn missing(&self, name: &str) -> Error {
+        let known = self.names().await.unwrap_or_default();
         let known: Vec<&str> = known.iter().map(String::as_str).collect();
         let similar = get_close_matches(name, &known, ALIKE.1, ALIKE.0);
         Error::Find {

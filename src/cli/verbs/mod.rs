@@ -4,6 +4,7 @@
 mod change;
 mod cluster;
 mod command;
+pub mod complete;
 mod owner;
 pub(super) mod samples;
 mod show;
