@@ -24,6 +24,7 @@ choose_place() {
     esac
     if [ -n "$named" ] && [ "$(realpath -m "$named")" != "$kubeconfig" ]; then
         [ "$place" = own ] || die "GHOSTSHIP_CLUSTER and KUBECONFIG name two clusters; unset one of them"
+        [[ $named != *:* ]] || die "KUBECONFIG names several files; name one: kubectl config view --flatten makes it"
         place=existing kubeconfig=$named
     fi
     # What clients keep of a cluster's API goes with the cluster: the next one has the same address.

@@ -20,13 +20,15 @@ cluster: a throw-away Kubernetes of one node, without a container engine
 ./image packs a static program into an image; ./mysql gives pods a MySQL server; ./selftest tries everything.
 
 Which cluster, first that fits:
-  KUBECONFIG=FILE          an existing one, used as it is; up and down do nothing, load refuses
+  KUBECONFIG=FILE          an existing one, used as it is; up and down do nothing
   GHOSTSHIP_CLUSTER=kind   one that kind makes, named ghostship; needs kind, kubectl and a container engine
   otherwise                a node of our own; needs root and Linux, and no other cluster minds it
 
   GHOSTSHIP_CACHE              programs and state                         (~/.cache/ghostship)
   GHOSTSHIP_CLUSTER_DEADLINE   seconds that a start may take              (180)
   GHOSTSHIP_HOST_ADDRESS       where pods of kind's or an existing cluster reach this host
+  GHOSTSHIP_LOAD               command that gives an existing cluster an image; IMAGE.tar is added to it
+                               (kind load image-archive, when the context is one of kind's)
 HELP
 }
 
@@ -122,9 +124,31 @@ verb_load() {
             import "$tar" || die "containerd refused $tar: $(tail -1 "$state/log/import.log")"
             ;;
         kind) kind load image-archive "$tar" --name "$kind_name" ;;
-        existing) die "an existing cluster takes its images from a registry; push $tar there instead" ;;
+        existing) load_existing "$tar" ;;
         esac
     done
+}
+
+# Not ours, so only its owner knows how it gets an image, unless kind has made it.
+load_existing() {
+    local tar=$1 of_kind command
+    read -ra command <<<"${GHOSTSHIP_LOAD:-}"
+    of_kind=$(kind_of_context)
+    if [ ${#command[@]} -gt 0 ]; then
+        "${command[@]}" "$tar" >&2 || die "GHOSTSHIP_LOAD (${command[*]}) could not load $tar"
+    elif [ -n "$of_kind" ]; then
+        kind load image-archive "$tar" --name "$of_kind"
+    else
+        die "an existing cluster takes its images from a registry: push $tar there and name it by GHOSTSHIP_IMAGE, or name by GHOSTSHIP_LOAD the command that loads it"
+    fi
+}
+
+# The name of the cluster of kind's that the context is about; nothing when it is none, or kind is missing.
+kind_of_context() {
+    local context
+    command -v kind >/dev/null || return 0
+    context=$("${kubectl[@]}" config current-context)
+    [[ $context != kind-* ]] || echo "${context#kind-}"
 }
 
 must_run() { node_runs || die "there is no cluster; start it with: cluster up"; }
@@ -134,12 +158,14 @@ find_client() {
     local program=$1
     [ "$place" != own ] || must_run
     if [ -d "$(folder_of kubernetes)" ] && [ -d "$(folder_of helm)" ]; then use_programs; fi
-    command -v "$program" >/dev/null || die "$program is missing; install it, or build it with: cluster provide"
+    command -v "$program" >/dev/null ||
+        die "$program is missing; install it, or build it with: env -u KUBECONFIG -u GHOSTSHIP_CLUSTER e2e/cluster/cluster provide"
 }
 
 verb_kubectl() {
     find_client kubectl
-    "${kubectl[@]}" "$@"
+    # Not by a flag: kubectl calls no plugin whose name stands behind one.
+    KUBECONFIG=$kubeconfig kubectl "$@"
 }
 
 verb_helm() {
