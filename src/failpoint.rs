@@ -37,9 +37,16 @@ pub use disabled::{hit, is_removed};
 mod enabled {
     use std::cell::Cell;
     use std::collections::HashMap;
+    use std::path::Path;
     use std::sync::{LazyLock, Mutex, PoisonError};
+    use std::time::Duration;
 
     use crate::failpoint::Guard;
+
+    /// Where a held point tells of itself: a container that is read-only has this folder as well.
+    const HELD: &str = "/dev/shm";
+    /// Between two looks whether it may go on.
+    const LOOK: Duration = Duration::from_millis(10);
 
     static ARMED: LazyLock<Mutex<HashMap<String, Point>>> = LazyLock::new(Mutex::default);
 
@@ -60,6 +67,9 @@ mod enabled {
         Kill,
         /// SIGSTOP to the own process: it goes on after SIGCONT.
         Stop,
+        /// The task waits until somebody removes the file `held-NAME`, which it makes: for a container,
+        /// whose first process cannot stop itself.
+        Hold,
         /// The guard of this name is removed.
         Remove,
     }
@@ -74,6 +84,7 @@ mod enabled {
             let action = match action {
                 "kill" => Action::Kill,
                 "stop" => Action::Stop,
+                "hold" => Action::Hold,
                 "remove" => Action::Remove,
                 other => return Err(format!("unknown action: {other}")),
             };
@@ -103,6 +114,7 @@ mod enabled {
         let signal = match take(name) {
             Some(Action::Kill) => "KILL",
             Some(Action::Stop) => "STOP",
+            Some(Action::Hold) => return hold(name),
             Some(Action::Remove) | None => return,
         };
         let own = std::process::id().to_string();
@@ -114,6 +126,16 @@ mod enabled {
             loop {
                 std::thread::park();
             }
+        }
+    }
+
+    fn hold(name: &str) {
+        let file = Path::new(HELD).join(format!("held-{name}"));
+        if std::fs::write(&file, []).is_err() {
+            std::process::abort();
+        }
+        while file.exists() {
+            std::thread::park_timeout(LOOK);
         }
     }
 

@@ -11,6 +11,7 @@ use super::meter::Meter;
 use super::outcome::{Outcome, Report};
 use super::phase::PhaseKind;
 use super::plan::{Plan, Tables};
+use super::progress::PlanSummary;
 use super::reason::{Reason, Refusal};
 use super::resume::Unfinished;
 use super::{Error, Result, prepare};
@@ -28,6 +29,8 @@ const TRIES: u32 = 3;
 pub struct Done {
     /// From sending the ALTER to its answer.
     lock_seconds: f64,
+    /// What people are told of it.
+    plan: PlanSummary,
 }
 
 /// Changes the table at once; `None` when the server cannot or the lock was not to be had.
@@ -56,7 +59,8 @@ pub async fn try_change(
         match session.execute(&change, SHORT).await {
             Ok(_) => {
                 hit("instant.done");
-                let lock_seconds = began.elapsed().as_secs_f64();
+                let done =
+                    Done { lock_seconds: began.elapsed().as_secs_f64(), plan: summary(plan) };
                 let found = Unfinished {
                     request: plan.request.clone(),
                     tables: plan.tables.clone(),
@@ -65,7 +69,7 @@ pub async fn try_change(
                 };
                 record(session, &found).await?;
                 prepare::drop_helpers(session, &plan.tables).await?;
-                return Ok(Some(Done { lock_seconds }));
+                return Ok(Some(done));
             }
             Err(error) if error.class() == ErrorClass::Retryable => {
                 name_blockers(session, plan).await?;
@@ -125,6 +129,7 @@ pub async fn record(session: &mut Session, found: &Unfinished) -> Result<()> {
 /// The outcome of an INSTANT change.
 pub fn report(done: Done, meter: &Meter) -> Result<Outcome> {
     meter.enter(PhaseKind::CleanUp);
+    meter.update(|progress| progress.plan = Some(done.plan));
     Ok(Outcome::Completed(Report {
         strategy: "Instant".to_owned(),
         lock_seconds: done.lock_seconds,
@@ -132,6 +137,12 @@ pub fn report(done: Done, meter: &Meter) -> Result<Outcome> {
         phase_seconds: meter.phase_seconds(),
         ..Report::default()
     }))
+}
+
+/// No row is looked for, and no table beside the source table stays.
+fn summary(plan: &Plan) -> PlanSummary {
+    let warnings = plan.summary().warnings;
+    PlanSummary { strategy: "Instant".to_owned(), warnings, ..PlanSummary::default() }
 }
 
 /// The refusal when INSTANT was demanded and cannot be had.

@@ -40,6 +40,15 @@ impl Controller {
         self.begin()
     }
 
+    /// Kills it without a warning.
+    pub(crate) fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            // One that has ended already cannot be killed.
+            drop(child.kill());
+            drop(child.wait());
+        }
+    }
+
     /// Sends it a signal.
     pub(crate) fn signal(&self, name: &str) -> Result<()> {
         let pid = self.child.as_ref().context("it does not run")?.id().to_string();
@@ -80,14 +89,6 @@ impl Controller {
 
     fn log_file(&self, number: u32) -> PathBuf {
         self.directory.path().join(format!("log-{number}"))
-    }
-
-    fn kill(&mut self) {
-        if let Some(mut child) = self.child.take() {
-            // One that has ended already cannot be killed.
-            drop(child.kill());
-            drop(child.wait());
-        }
     }
 }
 

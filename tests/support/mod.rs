@@ -18,6 +18,8 @@ pub(crate) mod lua;
 pub(crate) mod manifest;
 pub(crate) mod operation;
 pub(crate) mod operator;
+pub(crate) mod plain_alter;
+pub(crate) mod processes;
 pub(crate) mod proxy;
 pub(crate) mod random;
 pub(crate) mod registers;

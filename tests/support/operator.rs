@@ -3,10 +3,13 @@
 //! controller. An admission policy keeps other controllers of the cluster off those shops. Everything
 //! bears a label with this process's number and is removed at its end, also by the next process.
 
+use std::fs::OpenOptions;
+use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::OnceLock;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, ensure};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -71,7 +74,7 @@ impl Operator {
     pub(crate) fn outside() -> Result<Self> {
         static KEPT_OFF: OnceLock<std::result::Result<(), String>> = OnceLock::new();
         let namespace = format!("outside-{}", std::process::id());
-        let keep_off = || apply(&[policy(&namespace), policy_binding(&namespace)]).map(drop);
+        let keep_off = || apply(&policies(&namespace)).map(drop);
         let kept_off = KEPT_OFF.get_or_init(|| keep_off().map_err(|error| format!("{error:#}")));
         kept_off.clone().map_err(|words| anyhow!("{words}"))?;
         Ok(Self { namespace })
@@ -89,6 +92,16 @@ impl Operator {
         let operator = Self { namespace };
         operator.wait_until_ready()?;
         Ok(operator)
+    }
+
+    /// Replaces it, as an upgrade does: the new one and its workers have this image.
+    pub(crate) fn upgrade(&self, image: &str) -> Result<()> {
+        let in_own = |arguments: &[&str]| kubectl(&[&["-n", &self.namespace], arguments].concat());
+        let former = in_own(&["get", "pods", "-o", "name"])?;
+        apply(&manifests(&self.namespace, image, image)?)?;
+        self.wait_until_ready()?;
+        let gone = ["wait", "--for=delete", "--timeout=60s"];
+        in_own(&[&gone[..], &former.lines().collect::<Vec<_>>()].concat()).map(drop)
     }
 
     /// Sets the number of its pods and waits until it is so.
@@ -121,6 +134,28 @@ impl Operator {
 pub(crate) fn image() -> Result<&'static str> {
     let installed = IMAGE.get_or_init(|| install().map_err(|error| format!("{error:#}")));
     installed.as_deref().map_err(|words| anyhow!("{words}"))
+}
+
+/// An image of the same program that has another name and other bytes, as a later version's has.
+pub(crate) fn later_image() -> Result<String> {
+    let later = image()?.replace(':', ":later-");
+    let folder = tempfile::tempdir()?;
+    let (program, archive) = (folder.path().join("ghostship"), folder.path().join("image.tar"));
+    let stripped = Command::new("strip").arg("-o").arg(&program).arg(static_program()?).status()?;
+    ensure!(stripped.success(), "the program could not be stripped");
+    OpenOptions::new().append(true).open(&program)?.write_all(b"later")?;
+    let text = |path: &Path| path.to_string_lossy().into_owned();
+    script("image", &[&text(&archive), &later, &text(&program)], None)?;
+    script("cluster", &["load", &text(&archive)], None)?;
+    Ok(later)
+}
+
+/// The program that is in the image.
+fn static_program() -> Result<PathBuf> {
+    let target = Path::new(env!("CARGO_BIN_EXE_ghostship")).ancestors().nth(2);
+    let target = target.context("the program lies in no folder of builds")?;
+    let arch = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
+    Ok(target.join(arch).join("debug").join("ghostship"))
 }
 
 /// Applies some documents as one person would, with the file on the standard input.
@@ -175,12 +210,7 @@ fn remove_orphans() -> Result<()> {
 fn manifests(namespace: &str, image: &str, workers: &str) -> Result<Vec<Value>> {
     let folder: PathBuf = [env!("CARGO_MANIFEST_DIR"), "config", "default"].iter().collect();
     let text = kubectl(&["kustomize", &folder.to_string_lossy()])?;
-    let mut documents = vec![
-        policy(namespace),
-        policy_binding(namespace),
-        arming(namespace),
-        arming_binding(namespace),
-    ];
+    let mut documents = policies(namespace).to_vec();
     for document in serde_yaml::Deserializer::from_str(&text) {
         let document = Value::deserialize(document)?;
         let kind = document["kind"].as_str().unwrap_or_default();
@@ -192,6 +222,11 @@ fn manifests(namespace: &str, image: &str, workers: &str) -> Result<Vec<Value>> 
     // The namespace has to be there before what is in it.
     documents.sort_by_key(|document| document["kind"] != "Namespace");
     Ok(documents)
+}
+
+/// What keeps other controllers off the shops of this one, and arms the workers there.
+fn policies(namespace: &str) -> [Value; 4] {
+    [policy(namespace), policy_binding(namespace), arming(namespace), arming_binding(namespace)]
 }
 
 fn moved(mut document: Value, namespace: &str, (image, workers): (&str, &str)) -> Result<Value> {

@@ -157,6 +157,11 @@ impl Registers {
         self.known().insert(id, row);
     }
 
+    /// The rows as they were acknowledged.
+    pub(crate) fn rows(&self) -> Rows {
+        self.known().clone()
+    }
+
     /// Compares the table with what was acknowledged, while the writers are held.
     pub(crate) async fn compare(&self, database: &Database) -> Result<()> {
         let _held = self.hold().await;

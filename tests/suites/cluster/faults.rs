@@ -1,9 +1,9 @@
 //! The controller is killed at each of its writes, before the server has it and after, found by a
-//! recording proxy; it hears badly; it is frozen while it leads. Everything ends as if nothing had
-//! happened: one attempt, one Job, no object made twice, the tables swapped once, or, after a deletion,
-//! nothing left.
+//! recording proxy; it hears badly. Everything ends as if nothing had happened: one attempt, one Job, no
+//! object made twice, the tables swapped once, or, after a deletion, nothing left.
 
 use std::collections::BTreeMap;
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, ensure};
@@ -12,7 +12,7 @@ use futures_util::stream;
 use libtest_mimic::{Failed, Trial};
 use serde_json::{Value, json};
 
-use super::STEP;
+use super::{NODE, STEP};
 use crate::support::cluster::kubectl;
 use crate::support::controller::Controller;
 use crate::support::operator::{Operator, image};
@@ -21,7 +21,6 @@ use crate::support::runtime;
 use crate::support::scene::Shape;
 use crate::support::settings::is_long;
 use crate::support::shop::{PodServer, Shop, Site, client};
-use crate::support::wait::wait_for;
 
 /// Plans that are tried side by side.
 const AT_ONCE: usize = 3;
@@ -60,17 +59,16 @@ pub(super) fn trials() -> Vec<Trial> {
     trials.push(trial("watches_break_off_and_are_late".to_owned(), |server| {
         runtime::block_on(play("hears_badly", Story::HearsBadly, server, None)).map(drop)
     }));
-    trials.push(trial("a_leader_freezes_and_thaws".to_owned(), |server| {
-        runtime::block_on(freeze_and_thaw(server))
-    }));
     trials
 }
 
-fn trial(
+/// A test that has controllers of its own, outside the cluster.
+pub(super) fn trial(
     name: String,
     body: impl FnOnce(&'static PodServer) -> Result<()> + Send + 'static,
 ) -> Trial {
     Trial::test(format!("cluster::{name}"), move || {
+        let _beside_others = NODE.read().unwrap_or_else(PoisonError::into_inner);
         let run = || {
             // What all tests share is started before the time of this one begins.
             image()?;
@@ -78,46 +76,6 @@ fn trial(
         };
         run().map_err(|error| Failed::from(format!("{error:#}")))
     })
-}
-
-/// Another controller leads when the leader is frozen; thawed, the former one ends, and nothing is made
-/// twice.
-async fn freeze_and_thaw(server: &'static PodServer) -> Result<()> {
-    let operator = Operator::outside()?;
-    let shop = Shop::open(Site { label: "leaders", operator, server, shape: SHAPE }).await?;
-    let proxy = Proxy::start(client().await?).await?;
-    let mut first = Controller::start(&shop, &proxy, "first")?;
-    wait_for_leader(&shop, "first").await?;
-    let second = Controller::start(&shop, &proxy, "second")?;
-    let migration = shop.migration("one", 0).with("/postponeCutOver", json!(true));
-    shop.apply(&migration.0)?;
-    shop.wait_for_reason("one", "CutOverPostponed", STEP).await?;
-    first.signal("STOP")?;
-    wait_for_leader(&shop, "second").await?;
-    shop.patch("one", &json!({"paused": true}))?;
-    shop.wait_for_reason("one", "Paused", STEP).await?;
-    first.signal("CONT")?;
-    let probe = async || Ok(if first.has_ended()? { Ok(()) } else { Err("it still runs") });
-    wait_for("the former leader to end", STEP, probe).await?;
-    shop.patch("one", &json!({"paused": false, "postponeCutOver": false}))?;
-    let status = shop.wait_for_phase("one", "Succeeded", STEP).await;
-    let status = status.with_context(|| format!("{}\n{}", first.log(), second.log()))?;
-    ensure!(status["attempt"] == 1, "it took {} attempts", status["attempt"]);
-    let made = created(&proxy.writes());
-    ensure!(made.values().all(|times| *times == 1), "objects were made twice: {made:?}");
-    let namespace = shop.namespace.clone();
-    shop.expect_completed().await?;
-    kubectl(&["delete", "namespace", &namespace, "--wait=false"]).map(drop)
-}
-
-async fn wait_for_leader(shop: &Shop, name: &str) -> Result<()> {
-    let probe = async || {
-        let lease = ["get", "lease", "ghostship", "-o", "jsonpath={.spec.holderIdentity}"];
-        // Before the first leader there is no Lease.
-        let holder = shop.kubectl(&lease).unwrap_or_default();
-        Ok(if holder == name { Ok(()) } else { Err(holder) })
-    };
-    wait_for(&format!("{name} to lead"), STEP, probe).await
 }
 
 async fn all_plans(name: &str, story: Story, server: &'static PodServer) -> Result<()> {
@@ -236,7 +194,7 @@ async fn wait_for_rest(shop: &Shop) -> Result<()> {
 }
 
 /// How many objects were made, by kind: names differ from shop to shop.
-fn created(writes: &[Write]) -> BTreeMap<String, u32> {
+pub(super) fn created(writes: &[Write]) -> BTreeMap<String, u32> {
     let mut all = BTreeMap::new();
     for write in writes.iter().filter(|write| write.created) {
         let kind = write.what.rsplit('/').nth(1).unwrap_or_default();

@@ -1,20 +1,35 @@
 //! The life of a migration as a resource: applied, refused, queued, applied again, deleted.
 
+use std::collections::BTreeSet;
+
 use anyhow::{Context, Result, bail, ensure};
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
 
 use super::{End, ROWS, SLOW, STEP, trial};
-use crate::support::shop::{Migration, Shop};
+use crate::support::operator::apply;
+use crate::support::plain_alter;
+use crate::support::scene::Scene;
+use crate::support::shop::{Migration, Shop, TARGET};
+use crate::support::wait::wait_for;
+
+/// Pairs of migrations that are applied together, each pair to a table of its own.
+const PAIRS: usize = 10;
 
 pub(super) fn trials() -> Vec<Trial> {
     vec![
         trial("under_write_load", under_write_load),
+        trial("equals_a_table_that_the_server_altered", twin),
+        trial("instant_when_it_can_be", instant),
         trial("identity_is_fixed", identity),
         trial("queues", queues),
         trial("applied_again_is_done_already", applied_again),
         trial("deleted_while_it_copies", deleted),
     ]
+}
+
+pub(super) fn long_trials() -> Vec<Trial> {
+    vec![trial("pairs_of_one_table", pairs)]
 }
 
 async fn under_write_load(shop: &mut Shop) -> Result<End> {
@@ -36,6 +51,41 @@ async fn under_write_load(shop: &mut Shop) -> Result<End> {
     let words = shop.kubectl(&["wait", "smig/one", "--for=condition=Succeeded", "--timeout=5s"])?;
     ensure!(words.contains("condition met"), "kubectl wait says {words}");
     Ok(End::Completed)
+}
+
+async fn twin(shop: &mut Shop) -> Result<End> {
+    let alter = "MODIFY tag VARCHAR(60) COLLATE utf8mb4_bin NOT NULL, ADD KEY by_version (version), \
+                 ADD COLUMN doubled BIGINT UNSIGNED AS (version * 2) STORED, ADD COLUMN note INT NULL";
+    let before = shop.scene.registers.acknowledged();
+    shop.apply(&shop.migration("one", 8000).with("/alter", json!(alter)).0)?;
+    shop.wait_for_phase("one", "Succeeded", STEP).await?;
+    let written = shop.scene.registers.acknowledged() - before;
+    ensure!(written > 100, "void: only {written} operations were held meanwhile");
+    shop.scene.registers.wait_for_more(50).await?;
+    let Scene { database, registers, .. } = &shop.scene;
+    plain_alter::expect_equal(database, registers, ("t_del", alter)).await?;
+    Ok(End::Completed)
+}
+
+/// A change that the server makes in no time needs no copy, and leaves no other table.
+async fn instant(shop: &mut Shop) -> Result<End> {
+    let alter = json!("ADD COLUMN note INT NULL");
+    let migration = shop.migration("one", 0).with("/strategy", json!("Auto")).with("/alter", alter);
+    let id = shop.scene.id().await?;
+    shop.apply(&migration.0)?;
+    let status = shop.wait_for_phase("one", "Succeeded", STEP).await?;
+    let strategy = &status["plan"]["strategy"];
+    ensure!(strategy == "Instant", "the strategy is told as {strategy}: {}", status["plan"]);
+    ensure!(status["attempt"] == 1, "it took {} attempts", status["attempt"]);
+    ensure!(shop.scene.id().await? == id, "the table was copied");
+    let mut client = shop.scene.database.connect().await?;
+    client.rows("SELECT note FROM t LIMIT 1").await.context("the column is not there")?;
+    client.close().await?;
+    let helpers = shop.scene.helpers().await?;
+    ensure!(helpers.is_empty(), "besides the table there are {helpers:?}");
+    let ledger = shop.scene.ledger().await?;
+    ensure!(ledger == ["Completed"], "the ledger has {ledger:?}");
+    Ok(End::Written)
 }
 
 async fn identity(shop: &mut Shop) -> Result<End> {
@@ -129,4 +179,67 @@ async fn deleted(shop: &mut Shop) -> Result<End> {
     let helpers = shop.scene.helpers().await?;
     ensure!(helpers.is_empty(), "the migration is gone and left {helpers:?}");
     Ok(End::Untouched)
+}
+
+/// Both migrations of each table begin to exist at the same moment, and one works after the other.
+async fn pairs(shop: &mut Shop) -> Result<End> {
+    let limit = json!({"spec": {"maxConcurrentMigrations": PAIRS}}).to_string();
+    shop.kubectl(&["patch", "mtgt", TARGET, "--type=merge", "-p", &limit])?;
+    let mut client = shop.scene.database.connect().await?;
+    let rows = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 300)";
+    for pair in 0..PAIRS {
+        client.exec(&format!("CREATE TABLE p{pair} (id INT PRIMARY KEY)")).await?;
+        client.exec(&format!("INSERT INTO p{pair} {rows} SELECT i FROM n")).await?;
+    }
+    let own = |name: &str, pair| {
+        shop.migration(&format!("{name}{pair}"), 100)
+            .with("/table", json!(format!("p{pair}")))
+            .with("/alter", json!(format!("ADD COLUMN {name} INT")))
+            .with("/oldTable", json!({"retain": "0s"}))
+    };
+    for pair in 0..PAIRS {
+        apply(&[own("a", pair).0, own("b", pair).0])?;
+    }
+    let overlaps = watch_pairs(shop).await?;
+    eprintln!("of {PAIRS} pairs {} had two workers at a time: {overlaps:?}", overlaps.len());
+    ensure!(overlaps.is_empty(), "two workers of one table at a time: {overlaps:?}");
+    for pair in 0..PAIRS {
+        client.rows(&format!("SELECT a, b FROM p{pair}")).await?;
+        for name in ["a", "b"] {
+            let found = shop.read(&format!("{name}{pair}")).await?.unwrap_or_default();
+            let attempt = &found["status"]["attempt"];
+            ensure!(*attempt == 1, "{name}{pair} took {attempt} attempts");
+        }
+    }
+    client.close().await?;
+    let ledger = shop.scene.ledger().await?;
+    ensure!(ledger == ["Completed"; 2 * PAIRS], "the ledger has {ledger:?}");
+    Ok(End::Written)
+}
+
+/// Looks at all migrations until each has succeeded; answers the tables that had two workers at a time.
+async fn watch_pairs(shop: &Shop) -> Result<BTreeSet<String>> {
+    let mut overlaps = BTreeSet::new();
+    let probe = async || {
+        let all: Value = serde_json::from_str(&shop.kubectl(&["get", "smig", "-o", "json"])?)?;
+        let all = all["items"].as_array().cloned().unwrap_or_default();
+        let mut working = BTreeSet::new();
+        for one in all.iter().filter(|one| works(&one["status"])) {
+            let table = one["spec"]["table"].as_str().unwrap_or_default().to_owned();
+            if !working.insert(table.clone()) {
+                overlaps.insert(table);
+            }
+        }
+        let ended = all.iter().filter(|one| one["status"]["phase"] == "Succeeded").count();
+        Ok(if ended == 2 * PAIRS { Ok(()) } else { Err(ended) })
+    };
+    wait_for("all pairs to succeed", STEP * 5, probe).await?;
+    Ok(overlaps)
+}
+
+/// Whether a worker was made that has not told its end.
+fn works(status: &Value) -> bool {
+    let of_newest = status["report"]["attempt"] == status["attempt"];
+    let ended = of_newest && !status["report"]["ending"].is_null();
+    !status["attempt"].is_null() && !ended && status["completedAt"].is_null()
 }

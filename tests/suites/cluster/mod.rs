@@ -6,12 +6,16 @@ mod blocked;
 mod control;
 mod faults;
 mod gitops;
+mod held;
+mod leaders;
 mod life;
 mod node;
 mod phases;
 mod rights;
 mod secrets;
+mod silence;
 mod surroundings;
+mod upgrade;
 mod worker;
 
 use std::sync::{PoisonError, RwLock};
@@ -60,15 +64,21 @@ pub(crate) fn trials() -> Vec<Trial> {
     let mut trials = control::trials();
     trials.extend(blocked::trials());
     trials.extend(faults::trials());
+    trials.extend(leaders::trials());
     trials.extend(gitops::trials());
     trials.extend(rights::trials());
     trials.extend(life::trials());
     trials.extend(worker::trials());
     trials.extend(secrets::trials());
     if is_long() {
+        trials.extend(life::long_trials());
+        trials.extend(leaders::long_trials());
+        trials.extend(upgrade::long_trials());
         trials.extend(phases::long_trials());
+        trials.extend(held::long_trials());
         trials.extend(surroundings::long_trials());
         trials.extend(node::long_trials());
+        trials.extend(silence::long_trials());
     }
     trials
 }
@@ -103,6 +113,25 @@ fn trial_alone(
     Trial::test(format!("cluster::{label}"), move || {
         let _alone = NODE.write().unwrap_or_else(PoisonError::into_inner);
         run(&label, Operator::shared, body)
+    })
+}
+
+/// A test in a shop whose server is its own, to be killed.
+fn trial_with_server(
+    name: impl Into<String>,
+    body: impl AsyncFnOnce(&mut Shop, &PodServer) -> Result<End> + Send + 'static,
+) -> Trial {
+    let label = name.into();
+    Trial::test(format!("cluster::{label}"), move || {
+        let _beside_others = NODE.read().unwrap_or_else(PoisonError::into_inner);
+        let run = || {
+            let operator = Operator::shared()?;
+            let server =
+                PodServer::start(&format!("own-{:08x}", crc32fast::hash(label.as_bytes())))?;
+            let site = Site { label: &label, operator, server: &server, shape: SHAPE };
+            runtime::block_on(in_shop(site, async |shop| body(shop, &server).await))
+        };
+        run().map_err(|error| Failed::from(format!("{error:#}")))
     })
 }
 

@@ -5,15 +5,15 @@ use std::fs;
 use std::process::{Child, Command};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::time::Instant;
 
 use super::{End, ROWS, SLOW, STEP, trial_alone};
 use crate::support::cluster::{cluster, kubectl, script};
 use crate::support::database::Database;
+use crate::support::processes::{Program, WorkerProcess};
 use crate::support::shop::{PodServer, Shop, TARGET};
 use crate::support::wait::{let_time_pass, wait_for};
 
@@ -61,7 +61,7 @@ async fn drained(shop: &mut Shop) -> Result<End> {
 async fn api_silent(shop: &mut Shop) -> Result<End> {
     shop.apply(&shop.migration("one", SLOW).0)?;
     shop.wait_until_copying("one", STEP).await?;
-    let server = Frozen::program("kube-apiserver")?;
+    let server = Program::find("kube-apiserver")?.freeze()?;
     let before = shop.scene.recorded().await?;
     let copied = async || {
         let rows = shop.scene.recorded().await?;
@@ -83,9 +83,9 @@ async fn cut_off(shop: &mut Shop) -> Result<End> {
     reach_by_address(shop)?;
     shop.apply(&shop.migration("one", SLOW).0)?;
     shop.wait_until_copying("one", STEP).await?;
-    let kubelet = Frozen::program("kubelet")?;
+    let kubelet = Program::find("kubelet")?.freeze()?;
     let pod = shop.live_pods()?.pop().context("no worker lives")?;
-    let first = worker_pid(shop, "one").await?;
+    let first = WorkerProcess::of(shop, "one").await?;
     shop.kubectl(&["delete", &pod, "--grace-period=0", "--force", "--wait=false"])?;
     let before = shop.scene.recorded().await?;
     let copied = async || {
@@ -98,12 +98,7 @@ async fn cut_off(shop: &mut Shop) -> Result<End> {
     let ended = async || Ok(second.worker.try_wait()?.ok_or("it works"));
     let code = wait_for("the second attempt to end", RECOVERY, ended).await?;
     ensure!(code.success(), "the second attempt ended with {code}");
-    let gone = async || {
-        let lives =
-            fs::read_to_string(format!("/proc/{first}/cmdline")).is_ok_and(|it| !it.is_empty());
-        Ok(if lives { Err("it lives") } else { Ok(()) })
-    };
-    wait_for("the first worker to give way", STEP, gone).await?;
+    first.wait_for_end(STEP).await.context("the first worker does not give way")?;
     kubelet.thaw()?;
     shop.wait_for_phase("one", "Succeeded", RECOVERY).await?;
     Ok(End::Completed)
@@ -131,16 +126,6 @@ fn reach_by_address(shop: &Shop) -> Result<()> {
     let (_, port) = server.private().server().address()?;
     let spec = json!({"spec": {"host": host, "port": port, "tls": {"serverName": server.host}}});
     shop.kubectl(&["patch", "mtgt", TARGET, "--type=merge", "-p", &spec.to_string()]).map(drop)
-}
-
-/// The number of a worker's process, as the host counts it.
-async fn worker_pid(shop: &Shop, name: &str) -> Result<u32> {
-    let uid = shop.uid(name).await?;
-    let is_it = |pid: u32| {
-        let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-        String::from_utf8_lossy(&environment).contains(&format!("GHOSTSHIP_UID={uid}"))
-    };
-    processes().find(|pid| is_it(*pid)).context("the worker is no process of this host")
 }
 
 /// Starts a worker on the host, as its attempt number 99.
@@ -172,56 +157,4 @@ impl Drop for ByHand {
         drop(self.worker.kill());
         drop(self.worker.wait());
     }
-}
-
-fn processes() -> impl Iterator<Item = u32> {
-    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
-    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
-}
-
-/// A program of the node that is stopped until this is thawed or dropped.
-struct Frozen {
-    pid: u32,
-    since: Instant,
-}
-
-impl Frozen {
-    fn program(name: &str) -> Result<Self> {
-        let pid = program_of_node(name)?;
-        signal(pid, "STOP")?;
-        Ok(Self { pid, since: Instant::now() })
-    }
-
-    fn thaw(self) -> Result<()> {
-        signal(self.pid, "CONT")?;
-        script("cluster", &["wait", "120"], None).map(drop)
-    }
-}
-
-impl Drop for Frozen {
-    fn drop(&mut self) {
-        drop(signal(self.pid, "CONT"));
-    }
-}
-
-fn signal(pid: u32, name: &str) -> Result<()> {
-    let status = Command::new("kill").args([&format!("-{name}"), &pid.to_string()]).status()?;
-    ensure!(status.success(), "{pid} could not be sent {name}");
-    Ok(())
-}
-
-/// The number of a process of our own node, as the host counts it.
-fn program_of_node(name: &str) -> Result<u32> {
-    cluster()?;
-    let status = script("cluster", &["status"], None)?;
-    let init = status.split("pid ").nth(1).and_then(|rest| rest.split(',').next());
-    let Some(init) = init else { bail!("this test needs a node of our own: {status}") };
-    let space = fs::read_link(format!("/proc/{init}/ns/pid"))?;
-    let is_it = |pid: &u32| {
-        let words = fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-        let first = words.split('\0').next().unwrap_or_default();
-        let is_ours = fs::read_link(format!("/proc/{pid}/ns/pid")).is_ok_and(|its| its == space);
-        is_ours && first.rsplit('/').next() == Some(name)
-    };
-    processes().find(is_it).with_context(|| format!("{name} does not run in the node"))
 }

@@ -12,59 +12,93 @@ use super::{End, STEP, trial};
 use crate::support::shop::Shop;
 use crate::support::wait::let_time_pass;
 
-/// Where the first worker dies: the phase, the point, and whether the tables are swapped by then.
-const DEATHS: [(&str, &str, bool); 9] = [
-    ("preflight", "prepare.control.before=kill", false),
-    ("prepare", "prepare.shadow.after=kill", false),
-    ("row_copy", "chunk.recorded=kill@3", false),
-    ("catch_up", "state.CatchUp.after=kill", false),
-    ("verify", "state.Verify.after=kill", false),
-    ("await_cut_over", "state.AwaitCutOver.after=kill", false),
-    ("lock", "cutover.marked=kill", false),
-    ("swap", "cutover.renamed=kill", true),
-    ("clean_up", "cleanup.ledger=kill", true),
+/// Where the first worker comes to a point of its way.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place {
+    /// The phase, in the names of tests.
+    pub(super) phase: &'static str,
+    /// The failpoint.
+    pub(super) point: &'static str,
+    /// Hits of it that pass before.
+    skip: u32,
+    /// Whether the tables are swapped by then.
+    pub(super) swapped: bool,
+}
+
+/// One place in each phase.
+pub(super) const PLACES: [Place; 9] = [
+    before_swap("preflight", "prepare.control.before", 0),
+    before_swap("prepare", "prepare.shadow.after", 0),
+    before_swap("row_copy", "chunk.recorded", 3),
+    before_swap("catch_up", "state.CatchUp.after", 0),
+    before_swap("verify", "state.Verify.after", 0),
+    before_swap("await_cut_over", "state.AwaitCutOver.after", 0),
+    before_swap("lock", "cutover.marked", 0),
+    Place { phase: "swap", point: "cutover.renamed", skip: 0, swapped: true },
+    Place { phase: "clean_up", point: "cleanup.ledger", skip: 0, swapped: true },
 ];
+
+const fn before_swap(phase: &'static str, point: &'static str, skip: u32) -> Place {
+    Place { phase, point, skip, swapped: false }
+}
+
+impl Place {
+    /// What arms the worker to do this there.
+    pub(super) fn armed(self, action: &str) -> String {
+        format!("{}={action}@{}", self.point, self.skip)
+    }
+}
 
 /// How long the tables are looked at after panic.
 const STILL: Duration = Duration::from_secs(2);
 
 pub(super) fn long_trials() -> Vec<Trial> {
     let mut trials = Vec::new();
-    for (phase, point, swapped) in DEATHS {
-        let body = async move |shop: &mut Shop| deleted(shop, point, swapped).await;
-        trials.push(trial(format!("deleted_in_{phase}"), body));
-        let body = async move |shop: &mut Shop| panicked(shop, point).await;
-        trials.push(trial(format!("panic_in_{phase}"), body));
+    for place in PLACES {
+        let body = async move |shop: &mut Shop| deleted(shop, place).await;
+        trials.push(trial(format!("deleted_in_{}", place.phase), body));
+        let body = async move |shop: &mut Shop| panicked(shop, place).await;
+        trials.push(trial(format!("panic_in_{}", place.phase), body));
     }
     trials
 }
 
-/// Lets the first worker of a migration die at a point; answers when the second one is being started.
-async fn die(shop: &Shop, point: &str) -> Result<()> {
-    shop.arm(point)?;
+/// Lets the first worker of a migration die; answers when the second one is being started.
+async fn die(shop: &Shop, place: Place) -> Result<()> {
+    shop.arm(&place.armed("kill"))?;
     shop.apply(&shop.migration("one", 0).0)?;
     let second = |status: &Value| status["attempt"] == 2;
     shop.wait_for_status("one", ("the death of its worker", STEP), second).await.map(drop)
 }
 
-async fn deleted(shop: &Shop, point: &str, swapped: bool) -> Result<End> {
-    die(shop, point).await?;
+async fn deleted(shop: &Shop, place: Place) -> Result<End> {
+    die(shop, place).await?;
     shop.delete("one")?;
-    shop.wait_until_gone("one", STEP).await?;
-    // The second worker may have been quick, but what was swapped stays so.
+    expect_gone(shop, place, STEP).await
+}
+
+/// What has to hold once a migration is deleted: all is cleaned up.
+pub(super) async fn expect_gone(shop: &Shop, place: Place, deadline: Duration) -> Result<End> {
+    shop.wait_until_gone("one", deadline).await?;
+    // Its worker may have been quick, but what was swapped stays so.
     if shop.scene.is_swapped().await? {
         return Ok(End::Completed);
     }
-    ensure!(!swapped, "void: the worker died before the swap");
+    ensure!(!place.swapped, "void: the worker was not at its place, or the swap was undone");
     let helpers = shop.scene.helpers().await?;
     ensure!(helpers.is_empty(), "the migration is gone and left {helpers:?}");
     Ok(End::Untouched)
 }
 
-async fn panicked(shop: &Shop, point: &str) -> Result<End> {
-    die(shop, point).await?;
+async fn panicked(shop: &Shop, place: Place) -> Result<End> {
+    die(shop, place).await?;
     let before = shop.scene.database.tables().await?;
     shop.patch("one", &json!({"panic": true}))?;
+    expect_kept(shop, &before).await
+}
+
+/// What has to hold after panic: these tables are kept as they are, and a retry continues.
+pub(super) async fn expect_kept(shop: &Shop, before: &[String]) -> Result<End> {
     shop.wait_for_phase("one", "Panicked", STEP).await?;
     let tables = shop.scene.database.tables().await?;
     let kept = before.iter().all(|table| tables.contains(table));
