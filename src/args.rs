@@ -33,6 +33,8 @@ within a second:
   spec.paused: true            hold the copy; remove it to go on
   spec.postponeCutOver: true   do everything but the cut-over; remove it to let it happen
   spec.copy.threads: 4         faster or slower; also chunkTime and maxRowsPerSecond
+  spec.throttle.maxLoad: {Threads_running: 30}
+                               stands still above that load; also niceRatio
   spec.abort: true             stop and drop what was created
   spec.panic: true             stop at once, touch nothing, keep every table
 

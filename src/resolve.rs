@@ -22,16 +22,25 @@ pub struct Origin {
 /// The request for a run.
 pub fn request(target: ValidTarget, migration: ValidMigration, origin: Origin) -> Request {
     let name = format!("{}/{}", migration.namespace, migration.name);
+    let connect = ConnectOptions {
+        host: target.host,
+        port: target.port,
+        credentials: origin.credentials,
+        tls: tls(target.tls),
+        tls_host_name: target.server_name,
+        expect_server: None,
+        tag: name.clone(),
+    };
+    let replicas = target.control_replicas.into_iter();
+    let control_replicas = replicas.map(|(host, port)| ConnectOptions {
+        host,
+        port,
+        tls_host_name: None,
+        ..connect.clone()
+    });
     Request {
-        connect: ConnectOptions {
-            host: target.host,
-            port: target.port,
-            credentials: origin.credentials,
-            tls: tls(target.tls),
-            tls_host_name: target.server_name,
-            expect_server: None,
-            tag: name.clone(),
-        },
+        control_replicas: control_replicas.collect(),
+        connect,
         table: TableName::new(migration.identity.database, migration.identity.table),
         alter: migration.identity.alter,
         strategy: strategy(migration.identity.strategy),
@@ -64,6 +73,9 @@ pub fn intent(wishes: &Wishes) -> Intent {
             copy_threads: usize::from(wishes.threads),
             chunk_time: wishes.chunk_time,
             max_rows_per_second: wishes.max_rows_per_second,
+            max_lag: wishes.max_lag,
+            max_load: wishes.max_load.clone(),
+            nice_percent: wishes.nice_percent,
             lock_budget: wishes.lock_budget,
             max_cut_over_attempts: wishes.max_attempts,
             repair_limit: wishes.repair_limit,

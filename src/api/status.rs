@@ -211,6 +211,9 @@ pub struct ProgressStatus {
     /// How far the worker is behind the binlog; absent before the first heartbeat.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stream_lag: Option<String>,
+    /// How far the control replica that is furthest behind is; absent when none can be seen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replica_lag: Option<String>,
     /// Time to the end of the row copy; absent when unknown.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub eta: Option<String>,

@@ -38,6 +38,11 @@ pub struct MigrationTargetSpec {
     /// How the connection is encrypted and how far the server has to prove who it is.
     #[serde(default)]
     pub tls: Tls,
+    /// Replicas whose lag holds a migration that sets `throttle.maxLag`. The account and TLS are those of
+    /// the primary; a certificate has to bear the replica's host.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 16))]
+    pub control_replicas: Option<Vec<ControlReplica>>,
     /// Databases that may be changed; `*` stands for any characters. Without it every database may
     /// be changed; the server's own databases never are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -52,6 +57,19 @@ pub struct MigrationTargetSpec {
     #[serde(default = "default_concurrency")]
     #[schemars(range(min = 1, max = 64), extend("format" = "int32"))]
     pub max_concurrent_migrations: u8,
+}
+
+/// A replica that is watched.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ControlReplica {
+    /// Host name or address.
+    #[schemars(length(min = 1, max = 253), regex(pattern = r"^[A-Za-z0-9._:-]+$"))]
+    pub host: String,
+    /// TCP port.
+    #[serde(default = "default_port")]
+    #[schemars(range(min = 1, max = 65535), extend("format" = "int32"))]
+    pub port: u16,
 }
 
 /// Names a Secret of the same namespace.

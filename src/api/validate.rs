@@ -2,6 +2,7 @@
 //! cause and remedy. It demands all that the definitions' schemas and rules demand, so that a run
 //! without an API server refuses the same manifests.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -11,7 +12,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::crds::definition;
-use super::migration::{SchemaMigration, Strategy, VerifyMode};
+use super::migration::{SchemaMigration, Strategy, ThrottleSettings, VerifyMode};
 use super::structure::{Fault, faults};
 use super::target::{MigrationTarget, TlsMode};
 use super::{API_VERSION, SYSTEM_DATABASES, duration};
@@ -57,6 +58,8 @@ pub struct ValidTarget {
     pub tls: TlsMode,
     /// The name that the certificate must bear, when it is not `host`.
     pub server_name: Option<String>,
+    /// Hosts and ports of the replicas whose lag is watched.
+    pub control_replicas: Vec<(String, u16)>,
     /// Patterns of databases that may be changed; empty allows all.
     pub allowed_databases: Vec<String>,
 }
@@ -119,6 +122,12 @@ pub struct Wishes {
     pub chunk_time: Duration,
     /// Rows copied per second at most; 0 means no limit.
     pub max_rows_per_second: u64,
+    /// How far a control replica may be behind.
+    pub max_lag: Option<Duration>,
+    /// Status variables with the highest value at which nothing has to wait.
+    pub max_load: BTreeMap<String, u64>,
+    /// Rest after a chunk, in percent of the chunk's time.
+    pub nice_percent: u32,
     /// How long one cut-over attempt may block writers.
     pub lock_budget: Duration,
     /// Cut-over attempts at most; 0 means no limit.
@@ -182,13 +191,11 @@ pub fn target(document: &Value) -> Result<ValidTarget, Vec<Violation>> {
     let resource: MigrationTarget = typed(document, &TARGET_SCHEMA)?;
     let spec = resource.spec;
     let mut found = Violations::of("MigrationTarget");
-    let host_ok = spec.host.chars().all(|c| c.is_ascii_alphanumeric() || "._:-".contains(c));
-    found.unless(
-        host_ok,
-        "spec.host",
-        "is not a host name or an address",
-        "write the host alone, without scheme, port or user",
-    );
+    found.check_host("spec.host", &spec.host);
+    let replicas = spec.control_replicas.unwrap_or_default();
+    for replica in &replicas {
+        found.check_host("spec.controlReplicas", &replica.host);
+    }
     let named = spec.tls.server_name.is_none() || spec.tls.mode == TlsMode::VerifyIdentity;
     found.unless(
         named,
@@ -211,6 +218,7 @@ pub fn target(document: &Value) -> Result<ValidTarget, Vec<Violation>> {
         secret: spec.credentials_secret.name,
         tls: spec.tls.mode,
         server_name: spec.tls.server_name,
+        control_replicas: replicas.into_iter().map(|one| (one.host, one.port)).collect(),
         allowed_databases: allowed,
     };
     found.none(valid)
@@ -344,16 +352,57 @@ fn wishes(resource: &SchemaMigration, found: &mut Violations) -> Wishes {
     let chunk_time = found.duration("spec.copy.chunkTime", &spec.copy.chunk_time, bounds);
     let bounds = (Duration::from_millis(100), Duration::from_secs(60));
     let lock_budget = found.duration("spec.cutOver.lockBudget", &spec.cut_over.lock_budget, bounds);
+    let throttle = spec.throttle.clone().unwrap_or_default();
     Wishes {
         control: control(resource),
         postpone_cut_over: spec.postpone_cut_over.unwrap_or(false),
         threads: spec.copy.threads,
         chunk_time,
         max_rows_per_second: spec.copy.max_rows_per_second,
+        max_lag: throttle.max_lag.as_ref().map(|lag| {
+            let bounds = (Duration::from_millis(100), Duration::from_hours(1));
+            found.duration("spec.throttle.maxLag", lag, bounds)
+        }),
+        max_load: max_load(&throttle, found),
+        nice_percent: nice_percent(&throttle, found),
         lock_budget,
         max_attempts: spec.cut_over.max_attempts,
         repair_limit: spec.verify.repair_limit,
     }
+}
+
+fn max_load(throttle: &ThrottleSettings, found: &mut Violations) -> BTreeMap<String, u64> {
+    let limits = throttle.max_load.clone().unwrap_or_default();
+    let is_name = |name: &String| {
+        !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+    };
+    found.unless(
+        limits.keys().all(is_name),
+        "spec.throttle.maxLoad",
+        "has a name that no status variable has",
+        "name it as SHOW GLOBAL STATUS does, for example Threads_running",
+    );
+    limits
+}
+
+fn nice_percent(throttle: &ThrottleSettings, found: &mut Violations) -> u32 {
+    let Some(ratio) = &throttle.nice_ratio else { return 0 };
+    let percent = percent(ratio).filter(|percent| *percent <= 10_000);
+    found.unless(
+        percent.is_some(),
+        "spec.throttle.niceRatio",
+        "is not a number between 0 and 100 with at most two decimals",
+        "write it as text, for example \"0.5\"",
+    );
+    percent.unwrap_or_default()
+}
+
+/// A decimal number with at most two decimals, times a hundred.
+fn percent(text: &str) -> Option<u32> {
+    let (whole, decimals) = text.split_once('.').unwrap_or((text, "0"));
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let fits = digits(whole) && digits(decimals) && whole.len() <= 3 && decimals.len() <= 2;
+    fits.then(|| format!("{whole}{decimals:0<2}").parse().ok()).flatten()
 }
 
 fn control(resource: &SchemaMigration) -> Control {
@@ -408,6 +457,15 @@ impl Violations {
             let message = format!("{} {field} {problem}", self.kind);
             self.found.push(Violation::new(Reason::InvalidSpec, message, remedy));
         }
+    }
+
+    fn check_host(&mut self, field: &str, host: &str) {
+        self.unless(
+            host.chars().all(|c| c.is_ascii_alphanumeric() || "._:-".contains(c)),
+            field,
+            "is not a host name or an address",
+            "write the host alone, without scheme, port or user",
+        );
     }
 
     fn check_names(&mut self, resource: &SchemaMigration) {

@@ -8,7 +8,7 @@ const TARGET_SAMPLE: &str = include_str!("../../config/samples/target.yaml");
 /// The sample with one text replaced, and the reason and the start of the message that follow.
 type Case<'a> = (&'a str, &'a str, &'a str, &'a str);
 
-const BAD_FIELDS: [Case<'_>; 45] = [
+const BAD_FIELDS: [Case<'_>; 50] = [
     (
         "  alter: ADD COLUMN note varchar(200) NULL, ADD INDEX (customer_id)\n",
         "",
@@ -90,6 +90,36 @@ const BAD_FIELDS: [Case<'_>; 45] = [
         "maxRowsPerSecond: 2000000000",
         "InvalidSpec",
         "SchemaMigration spec.copy.maxRowsPerSecond is",
+    ),
+    (
+        "maxRowsPerSecond: 0",
+        "maxRowsPerSecond: 0\n  throttle: {niceRatio: '100.5'}",
+        "InvalidSpec",
+        "SchemaMigration spec.throttle.niceRatio",
+    ),
+    (
+        "maxRowsPerSecond: 0",
+        "maxRowsPerSecond: 0\n  throttle: {niceRatio: 0.5}",
+        "InvalidSpec",
+        "SchemaMigration spec.throttle.niceRatio is of type number",
+    ),
+    (
+        "maxRowsPerSecond: 0",
+        "maxRowsPerSecond: 0\n  throttle: {maxLoad: {Threads running: 5}}",
+        "InvalidSpec",
+        "SchemaMigration spec.throttle.maxLoad has a name",
+    ),
+    (
+        "maxRowsPerSecond: 0",
+        "maxRowsPerSecond: 0\n  throttle: {maxLoad: {Threads_running: -1}}",
+        "InvalidSpec",
+        "SchemaMigration spec.throttle.maxLoad.Threads_running is -1",
+    ),
+    (
+        "maxRowsPerSecond: 0",
+        "maxRowsPerSecond: 0\n  throttle: {maxLoad: {Threads_running: many}}",
+        "InvalidSpec",
+        "SchemaMigration spec.throttle.maxLoad.Threads_running is of type string",
     ),
     ("lockBudget: 1s", "lockBudget: 0s", "InvalidSpec", "SchemaMigration spec.cutOver.lockBudget"),
     ("lockBudget: 1s", "lockBudget: 2m", "InvalidSpec", "SchemaMigration spec.cutOver.lockBudget"),
@@ -303,6 +333,16 @@ fn a_short_manifest_has_the_documented_defaults() {
     let short = parse(&short).map_err(|found| format!("{found:?}")).unwrap().migration;
     let full = parse(SAMPLE).map_err(|found| format!("{found:?}")).unwrap().migration;
     assert_eq!(short, full);
+}
+
+#[test]
+fn ratios_are_read_as_hundredths() {
+    for (text, percent) in [("0", 0), ("0.2", 20), ("0.05", 5), ("1.5", 150), ("100", 10_000)] {
+        let line = format!("maxRowsPerSecond: 0\n  throttle: {{niceRatio: '{text}'}}");
+        let manifest = parse(&SAMPLE.replacen("maxRowsPerSecond: 0", &line, 1));
+        let wishes = manifest.map_err(|found| format!("{found:?}")).unwrap().migration.wishes;
+        assert_eq!(wishes.nice_percent, percent, "{text}");
+    }
 }
 
 #[test]

@@ -104,6 +104,11 @@ fn object(progress: &Progress) -> Value {
     object
 }
 
+fn reasons(progress: &Progress) -> String {
+    let reasons: Vec<&str> = progress.throttled.iter().map(|one| one.words.as_str()).collect();
+    reasons.join(", ")
+}
+
 /// What a snapshot says behind the name of its phase.
 fn details(progress: &Progress) -> String {
     let mut parts = match progress.phase {
@@ -119,7 +124,7 @@ fn details(progress: &Progress) -> String {
         parts.push(format!("{} rows repaired", grouped(progress.rows_repaired)));
     }
     if !progress.throttled.is_empty() {
-        parts.push(format!("throttled: {}", progress.throttled.join(", ")));
+        parts.push(format!("throttled: {}", reasons(progress)));
     }
     if !progress.waiting_for.is_empty() {
         parts.push(format!("waiting: {}", progress.waiting_for));
@@ -147,6 +152,8 @@ fn stream_parts(progress: &Progress) -> Vec<String> {
     }
     let lag = progress.stream_lag.filter(|lag| *lag >= Duration::from_secs(1));
     parts.extend(lag.map(|lag| format!("stream {:.1} s behind", lag.as_secs_f64())));
+    let lag = progress.replica_lag.filter(|lag| *lag >= Duration::from_secs(1));
+    parts.extend(lag.map(|lag| format!("replica {:.1} s behind", lag.as_secs_f64())));
     parts
 }
 
@@ -197,6 +204,7 @@ mod tests {
     use std::time::SystemTime;
 
     use super::*;
+    use crate::engine::throttle::{Reason, Signal};
 
     fn copying() -> Progress {
         Progress {
@@ -208,10 +216,15 @@ mod tests {
             keys_applied: 1234,
             backlog: 12,
             stream_lag: Some(Duration::from_millis(1300)),
+            replica_lag: None,
             eta: Some(Duration::from_secs(80)),
             verified_percent: 0.0,
             rows_repaired: 0,
-            throttled: vec!["maxRowsPerSecond".to_owned()],
+            throttled: vec![Reason {
+                signal: Signal::MaxRowsPerSecond,
+                words: "maxRowsPerSecond is 500".to_owned(),
+                since: SystemTime::UNIX_EPOCH,
+            }],
             waiting_for: String::new(),
             cut_over_attempts: 0,
             last_cut_over_error: String::new(),
@@ -223,7 +236,7 @@ mod tests {
 
     #[test]
     fn a_copy_is_told_in_one_line() {
-        let expected = "45.7%  1,234,567 of ~2,700,000 rows  52,000 rows/s  1 min 20 s left  1,234 keys applied, 12 waiting  stream 1.3 s behind  throttled: maxRowsPerSecond";
+        let expected = "45.7%  1,234,567 of ~2,700,000 rows  52,000 rows/s  1 min 20 s left  1,234 keys applied, 12 waiting  stream 1.3 s behind  throttled: maxRowsPerSecond is 500";
         assert_eq!(details(&copying()), expected);
         assert_eq!(thousandths(&copying()), 457);
     }

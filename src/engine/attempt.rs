@@ -21,7 +21,7 @@ use super::request::Request;
 use super::resume::{self, Found, Unfinished};
 use super::{
     Error, Result, abort, applier, catch_up, changes, clean_up, control, cut_over, heartbeat,
-    instant, preflight, prepare, retention, row_copy, verify,
+    instant, preflight, prepare, retention, row_copy, throttle, verify,
 };
 use crate::mysql::binlog::{BinlogStream, StreamStart};
 use crate::mysql::connect::Role;
@@ -219,6 +219,8 @@ async fn copy(
     let mut tasks = TaskGroup::new();
     tasks.spawn("the stream", changes::follow::follow(Arc::clone(&context), stream));
     tasks.spawn("the heartbeat", heartbeat::beat(Arc::clone(&context)));
+    tasks.spawn("the lag watch", throttle::lag::watch(Arc::clone(&context)));
+    tasks.spawn("the load watch", throttle::load::watch(Arc::clone(&context)));
     if let Gate::Barrier(barrier) = &context.gate {
         tasks.spawn("the commit barrier", Arc::clone(barrier).serve(Arc::clone(&context)));
     }

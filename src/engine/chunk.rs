@@ -2,7 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use super::context::Context;
 use super::meter::as_f64;
 
 /// Rows of the first chunk.
@@ -68,17 +67,7 @@ impl RateLimit {
     }
 
     /// How long the copy has to wait so that the rows copied so far are within the limit; 0 means none.
-    /// Says so in the snapshot.
-    pub fn due(&mut self, context: &Context, rows_per_second: u64) -> Duration {
-        let debt = self.debt(rows_per_second);
-        let reason = format!("maxRowsPerSecond is {rows_per_second}");
-        context.meter.update(|progress| {
-            progress.throttled = if debt.is_zero() { Vec::new() } else { vec![reason] };
-        });
-        debt
-    }
-
-    fn debt(&mut self, rows_per_second: u64) -> Duration {
+    pub fn debt(&mut self, rows_per_second: u64) -> Duration {
         let elapsed = self.since.elapsed();
         if rows_per_second == 0 {
             *self = Self::default();

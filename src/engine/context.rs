@@ -17,6 +17,8 @@ use super::intent::{Command, Intent, Tuning, Wishes};
 use super::meter::Meter;
 use super::pace::Pace;
 use super::plan::{Plan, StoredState};
+use super::throttle::Throttle;
+use super::throttle::lag::Beats;
 use super::{Error, Result};
 use crate::mysql::connect::Role;
 use crate::mysql::position::{GtidSet, Position};
@@ -113,6 +115,10 @@ pub struct Context {
     pub echoes: Echoes,
     /// Counters and the published snapshot.
     pub meter: Meter,
+    /// What makes the attempt go slower or stand still.
+    pub throttle: Throttle,
+    /// The heartbeats of this attempt.
+    pub beats: Beats,
     /// How quickly keys are applied and compared.
     pub pace: Pace,
     /// Whether the RENAME was sent: from then on the run looks what happened before it ends.
@@ -169,6 +175,8 @@ impl Context {
             marker_seen: watch::Sender::new(0),
             stream_released: watch::Sender::new(0),
             echoes: Echoes::default(),
+            beats: Beats::default(),
+            throttle: Throttle::new(start.meter.clone()),
             meter: start.meter,
             pace: Pace::default(),
             given_up: Mutex::default(),

@@ -2,7 +2,7 @@
 //! the lanes have nothing to write, and stores the counters that survive a restart.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::context::Context;
 use super::control::{self, SHORT, fenced};
@@ -33,6 +33,7 @@ pub async fn beat(context: Arc<Context>) -> Result<()> {
             flow.durable.clone()
         };
         context.meter.send_heartbeat(number);
+        let begun = Instant::now();
         hit("heartbeat.begin");
         let written = fenced(&mut session, &plan.tables.control, context.epoch, async |session| {
             let payload = format!("{}:{number}", context.epoch);
@@ -45,7 +46,10 @@ pub async fn beat(context: Arc<Context>) -> Result<()> {
         })
         .await;
         match written {
-            Ok(()) => context.meter.no_longer_wait_for(&std::mem::take(&mut waits_for)),
+            Ok(()) => {
+                context.beats.committed(number, begun);
+                context.meter.no_longer_wait_for(&std::mem::take(&mut waits_for));
+            }
             Err(error) if is_table_locked(&error) => {
                 if let Some(backup) = backup::holder(&mut session).await {
                     context.meter.wait_for(&backup.words);

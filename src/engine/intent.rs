@@ -8,6 +8,8 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
 
+use super::throttle::load::Limits;
+
 /// The latest wishes and settings, replaced as a whole on each change.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Intent {
@@ -115,6 +117,12 @@ pub struct Tuning {
     pub chunk_time: Duration,
     /// Upper limit of copied rows per second; 0 means none.
     pub max_rows_per_second: u64,
+    /// How far a control replica may be behind; none means no limit.
+    pub max_lag: Option<Duration>,
+    /// Status variables with the highest value at which nothing has to wait; empty means none.
+    pub max_load: Limits,
+    /// Time that a copying thread rests after a chunk, in percent of the time that the chunk took.
+    pub nice_percent: u32,
     /// Longest time that writers may be blocked by one cut-over attempt.
     pub lock_budget: Duration,
     /// Cut-over attempts before the migration fails; 0 means no limit.
@@ -129,6 +137,9 @@ impl Default for Tuning {
             copy_threads: 2,
             chunk_time: Duration::from_millis(500),
             max_rows_per_second: 0,
+            max_lag: None,
+            max_load: Limits::new(),
+            nice_percent: 0,
             lock_budget: Duration::from_secs(1),
             max_cut_over_attempts: 0,
             repair_limit: 0,

@@ -56,6 +56,7 @@ impl Meter {
             keys_applied: 0,
             backlog: 0,
             stream_lag: None,
+            replica_lag: None,
             eta: None,
             verified_percent: 0.0,
             rows_repaired: 0,

@@ -42,6 +42,7 @@ mod resume;
 mod retention;
 mod row_copy;
 mod rows;
+pub mod throttle;
 mod verify;
 
 use std::time::Duration;

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::blocker::Blocker;
 use super::phase::PhaseKind;
+use super::throttle::Reason;
 
 /// A snapshot of a run.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -29,6 +30,9 @@ pub struct Progress {
     /// Age of the newest own heartbeat seen in the stream; absent before the first.
     #[serde(with = "seconds", skip_serializing_if = "Option::is_none")]
     pub stream_lag: Option<Duration>,
+    /// How far the control replica that is furthest behind is; absent when none can be seen.
+    #[serde(with = "seconds", skip_serializing_if = "Option::is_none")]
+    pub replica_lag: Option<Duration>,
     /// Time to the end of the row copy; absent when unknown.
     #[serde(with = "seconds", skip_serializing_if = "Option::is_none")]
     pub eta: Option<Duration>,
@@ -36,8 +40,8 @@ pub struct Progress {
     pub verified_percent: f64,
     /// Rows that verification found different and repaired.
     pub rows_repaired: u64,
-    /// Why the run goes slower than it could, in words; empty when nothing holds it.
-    pub throttled: Vec<String>,
+    /// Why the run goes slower than it could; empty when nothing holds it.
+    pub throttled: Vec<Reason>,
     /// What the run waits for, in one sentence; empty when it works.
     pub waiting_for: String,
     /// Cut-over attempts made.

@@ -10,6 +10,8 @@ use crate::schema::table::TableName;
 pub struct Request {
     /// Where the server is and how to log in.
     pub connect: ConnectOptions,
+    /// Replicas whose lag is watched.
+    pub control_replicas: Vec<ConnectOptions>,
     /// The table to be changed.
     pub table: TableName,
     /// The user's ALTER text.

@@ -13,6 +13,9 @@ use super::conflict::{self, Finding};
 use super::context::Context;
 use super::control::{self, fenced};
 use super::error::Doing;
+use super::intent::Tuning;
+use super::meter::as_f64;
+use super::throttle::Signal;
 use super::{Error, Result, misfit, rows};
 use crate::failpoint::hit;
 use crate::mysql::connect::Role;
@@ -54,7 +57,7 @@ pub async fn run(context: &Context) -> Result<()> {
         let stopping = context.is_stopping();
         let paused = context.command() == super::intent::Command::Pause;
         let mut claimed = false;
-        let wait = rate.due(context, tuning.max_rows_per_second);
+        let wait = due(context, &tuning, &mut rate);
         let may_claim = !stopping && !paused && wait.is_zero();
         if may_claim
             && running.len() < tuning.copy_threads
@@ -86,8 +89,19 @@ pub async fn run(context: &Context) -> Result<()> {
             None => context.pause_for(wait.min(RATE_POLL)).await?,
         }
     }
-    context.meter.update(|progress| progress.throttled.clear());
+    context.throttle.state(Signal::MaxRowsPerSecond, None);
+    context.throttle.state(Signal::NiceRatio, None);
     merge(context, &mut planner, 2).await
+}
+
+/// How long no chunk may be begun, and why, for everybody to see.
+fn due(context: &Context, tuning: &Tuning, rate: &mut RateLimit) -> Duration {
+    let debt = rate.debt(tuning.max_rows_per_second);
+    let limit = format!("maxRowsPerSecond is {}", tuning.max_rows_per_second);
+    context.throttle.state(Signal::MaxRowsPerSecond, (!debt.is_zero()).then_some(limit));
+    let nice = format!("niceRatio is {}", as_f64(tuning.nice_percent.into()) / 100.0);
+    context.throttle.state(Signal::NiceRatio, (tuning.nice_percent > 0).then_some(nice));
+    if context.throttle.hold().is_some() { debt.max(RATE_POLL) } else { debt }
 }
 
 /// Finds the next boundary on the server and claims the range in front of it.
@@ -114,7 +128,19 @@ async fn copy_chunk(
     chunk: ChunkId,
 ) -> Result<(Session, ChunkEnd)> {
     let end = copy_range(context, &mut session, chunk).await?;
+    if let ChunkEnd::Finished { took, .. } = end {
+        be_nice(context, took).await;
+    }
     Ok((session, end))
+}
+
+/// Leaves the server to others for a share of the time that a chunk took. A change of the settings or the
+/// end of the attempt cut it short.
+async fn be_nice(context: &Context, took: Duration) {
+    let pause = took * context.tuning().nice_percent / 100;
+    if !pause.is_zero() {
+        let _stopped = context.pause_for(pause).await;
+    }
 }
 
 async fn copy_range(context: &Context, session: &mut Session, chunk: ChunkId) -> Result<ChunkEnd> {

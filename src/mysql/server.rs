@@ -7,8 +7,11 @@ use std::time::Duration;
 use crate::mysql::error::{Error, ErrorClass};
 use crate::mysql::position::{Coordinates, GtidSet, Position};
 use crate::mysql::session::{Row, Session};
+use crate::mysql::text;
 
 const LIMIT: Duration = Duration::from_secs(10);
+/// A server that takes longer to tell its status is in trouble.
+const STATUS_LIMIT: Duration = Duration::from_secs(2);
 
 /// Which server family it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -199,6 +202,21 @@ pub async fn read_server(session: &mut Session) -> Result<Server, Error> {
         replica_of: permitted(replica_source(session).await)?,
         variables,
     })
+}
+
+/// Values of status variables by their lower-case names; those that the server does not know are absent.
+///
+/// # Errors
+/// When the session fails.
+pub async fn read_status(
+    session: &mut Session,
+    names: &[&str],
+) -> Result<BTreeMap<String, String>, Error> {
+    let names: Vec<String> = names.iter().map(|name| text::literal(name)).collect();
+    let query = format!("SHOW GLOBAL STATUS WHERE Variable_name IN ({})", names.join(","));
+    let rows = session.query_rows(&query, STATUS_LIMIT).await?;
+    let pairs = rows.iter().filter_map(|row| Some((row.string(0)?.to_lowercase(), row.string(1)?)));
+    Ok(pairs.collect())
 }
 
 /// The end of the binlog, with the executed GTIDs where they are on; both come from one answer. Every

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::Assignment;
 use crate::engine::progress::Progress;
 
-/// Time spent throttled, by reason: the reason's first word, so that there are few.
+/// Time spent throttled, by signal.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Throttled(Arc<Mutex<BTreeMap<String, Duration>>>);
 
@@ -24,10 +24,7 @@ impl Throttled {
             let changed = progress.changed().await;
             self.add(&words, since.elapsed());
             let reasons = progress.borrow_and_update().throttled.clone();
-            words = reasons
-                .iter()
-                .filter_map(|reason| reason.split(' ').next().map(str::to_owned))
-                .collect();
+            words = reasons.iter().map(|reason| reason.signal.as_str().to_owned()).collect();
             since = Instant::now();
             if changed.is_err() {
                 std::future::pending::<()>().await;
@@ -116,6 +113,10 @@ fn registry(
     )?;
     if let Some(lag) = progress.stream_lag {
         gauge("stream_lag_seconds", "How far the worker is behind the binlog.", lag.as_secs_f64())?;
+    }
+    if let Some(lag) = progress.replica_lag {
+        let help = "How far the control replica that is furthest behind is.";
+        gauge("replica_lag_seconds", help, lag.as_secs_f64())?;
     }
     if let Some(eta) = progress.eta {
         gauge("eta_seconds", "Time to the end of the row copy.", eta.as_secs_f64())?;

@@ -1,7 +1,6 @@
 //! Reports into the worker's own part of the status: figures every few seconds, changes of phase and
 //! the end at once. A report that cannot be written is no reason to stop working.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -40,7 +39,6 @@ pub(super) struct Reporter {
     name: String,
     uid: String,
     report: WorkerReport,
-    since: BTreeMap<String, Time>,
 }
 
 impl Reporter {
@@ -51,7 +49,7 @@ impl Reporter {
             ..WorkerReport::default()
         };
         let Assignment { name, uid, .. } = assignment.clone();
-        Self { api, name, uid, report, since: BTreeMap::new() }
+        Self { api, name, uid, report }
     }
 
     /// Reports until it is dropped.
@@ -127,16 +125,12 @@ impl Reporter {
         self.report.blocker = progress.blocker.as_ref().map(blocker);
         progress.phase.as_str().clone_into(&mut self.report.phase);
         self.report.updated_at = Some(now());
-        self.since.retain(|reason, _| progress.throttled.contains(reason));
-        for reason in &progress.throttled {
-            self.since.entry(reason.clone()).or_insert_with(now);
-        }
     }
 
     fn figures(&self, progress: &Progress) -> ProgressStatus {
-        let reasons = self.since.iter().map(|(reason, since)| ThrottleReason {
-            reason: bounded(reason),
-            since: Some(since.clone()),
+        let reasons = progress.throttled.iter().map(|reason| ThrottleReason {
+            reason: bounded(&reason.words),
+            since: Timestamp::try_from(reason.since).ok().map(Time),
         });
         ProgressStatus {
             rows_copied: signed(progress.rows_copied),
@@ -146,6 +140,7 @@ impl Reporter {
             keys_applied: signed(progress.keys_applied),
             backlog: signed(progress.backlog),
             stream_lag: progress.stream_lag.map(duration::format),
+            replica_lag: progress.replica_lag.map(duration::format),
             eta: progress.eta.map(|eta| duration::format(Duration::from_secs(eta.as_secs()))),
             verified_percent: whole(progress.verified_percent),
             rows_repaired: signed(progress.rows_repaired),

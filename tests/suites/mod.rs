@@ -22,6 +22,7 @@ mod secrets;
 mod server_crash;
 mod source_locks;
 mod take_over;
+mod throttle;
 mod verbs;
 mod wishes;
 
@@ -53,6 +54,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     trials.extend(cut_over::trials());
     trials.extend(obstacles::trials());
     trials.extend(wishes::trials());
+    trials.extend(throttle::trials());
     trials.extend(refusals::trials());
     trials.extend(hostile::trials());
     trials.extend(named_losses::trials());

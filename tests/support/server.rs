@@ -147,6 +147,13 @@ impl PrivateServer {
         script(&["restart", &self.0.name]).map(drop)
     }
 
+    /// A replica of it, which follows and serves reads.
+    pub(crate) fn replica(&self, label: &str) -> Result<Self> {
+        let name = format!("{PREFIX}{label}-{}", std::process::id());
+        let url = script(&["replica", &name, &self.0.name])?;
+        Ok(Self(Server { name, url }))
+    }
+
     /// The process id of mysqld.
     pub(crate) fn pid(&self) -> Result<u32> {
         Ok(script(&["pid", &self.0.name])?.parse()?)

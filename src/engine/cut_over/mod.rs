@@ -98,8 +98,9 @@ async fn may_begin(context: &Context) -> Result<bool> {
     if context.is_stopping() {
         return Err(Error::Stopped);
     }
+    let held = context.throttle.hold().is_some();
     let wanted = context.intent.borrow();
-    Ok(wanted.command == Command::Run && !wanted.postpone_cut_over)
+    Ok(!held && wanted.command == Command::Run && !wanted.postpone_cut_over)
 }
 
 async fn begin_attempt(context: &Context) -> Result<u32> {

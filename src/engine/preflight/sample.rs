@@ -22,6 +22,7 @@ pub(super) fn request() -> Request {
             expect_server: None,
             tag: String::new(),
         },
+        control_replicas: Vec::new(),
         table: TableName::new("shop", "orders"),
         alter: "ENGINE=InnoDB".to_owned(),
         strategy: Strategy::Copy,

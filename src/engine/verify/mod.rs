@@ -80,19 +80,32 @@ pub async fn run(context: &Context) -> Result<()> {
     Ok(())
 }
 
-/// Waits while the user pauses. Written keys are compared all the same: they are few, and what awaits
-/// comparison must not grow for as long as a pause lasts.
+/// Waits while the user pauses or a signal holds. Written keys are compared all the same: they are few,
+/// and what awaits comparison must not grow for as long as a pause lasts.
 ///
 /// # Errors
 ///
 /// [`Error::Stopped`] when the attempt must stop, else what comparing found.
 pub async fn pause_point(context: &Context, session: &mut Session) -> Result<()> {
-    while context.command() == Command::Pause {
-        context.meter.wait_for(PAUSED);
+    let mut waited = String::new();
+    while let Some(why) = held_by(context) {
+        context.meter.wait_for(&why);
+        waited = why;
         compare_dirty(context, session).await?;
         context.pause_for(PAUSE_POLL).await?;
     }
+    if !waited.is_empty() {
+        context.meter.no_longer_wait_for(&waited);
+    }
     context.wait_while_paused().await
+}
+
+/// What keeps the run from comparing and swapping, in words.
+fn held_by(context: &Context) -> Option<String> {
+    match context.command() {
+        Command::Pause => Some(PAUSED.to_owned()),
+        _ => context.throttle.hold().map(|why| format!("less load: {why}")),
+    }
 }
 
 /// Walks the key space in ranges and remembers up to where all of them are verified.

@@ -143,6 +143,7 @@ fn changes(progress: &ProgressStatus, under_way: bool) -> String {
     if under_way {
         parts.push(format!("{} in the backlog", count(progress.backlog)));
         parts.extend(progress.stream_lag.as_ref().map(|lag| format!("{lag} behind the binlog")));
+        parts.extend(progress.replica_lag.as_ref().map(|lag| format!("a replica {lag} behind")));
     }
     parts.join(", ")
 }
