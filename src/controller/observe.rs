@@ -27,8 +27,11 @@ pub(super) async fn observe(
 ) -> Result<Observed, Error> {
     let namespace = migration.metadata.namespace.as_deref().unwrap_or_default();
     let targets: Api<MigrationTarget> = Api::namespaced(context.client.clone(), namespace);
-    let target = within("read a target", targets.get_opt(&migration.spec.target)).await?;
-    let worker = worker(&context.client, migration, namespace).await?;
+    // Side by side: what a look costs is the time that its requests wait for the API server.
+    let (target, worker) = tokio::try_join!(
+        within("read a target", targets.get_opt(&migration.spec.target)),
+        Box::pin(worker(&context.client, migration, namespace))
+    )?;
     // Who works already waits for nobody.
     let waits = !matches!(worker, Worker::Active { .. });
     let in_front = target
@@ -74,17 +77,17 @@ async fn worker(
     let Some(attempt) = attempt else { return Ok(Worker::Absent) };
     let name = build::job_name(migration, attempt);
     let jobs: Api<Job> = Api::namespaced(client.clone(), namespace);
-    let Some(job) = within("read a Job", jobs.get_opt(&name)).await? else {
-        return Ok(Worker::Absent);
-    };
     let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
     let of_job = ListParams::default().labels(&format!("batch.kubernetes.io/job-name={name}"));
-    let pods = within("list a Job's pods", pods.list(&of_job)).await?.items;
+    let list = async || within("list a Job's pods", pods.list(&of_job)).await;
+    let (job, pods) = tokio::try_join!(within("read a Job", jobs.get_opt(&name)), list())?;
+    let Some(job) = job else { return Ok(Worker::Absent) };
     let clean_up = label(&job, names::PURPOSE) == Some("clean-up");
     if has_ended(&job) {
-        return Ok(Worker::Ended { clean_up, last_words: last_words(&pods) });
+        // Only a list that is later than the Job's end surely has the last words of its pod.
+        return Ok(Worker::Ended { clean_up, last_words: last_words(&list().await?.items) });
     }
-    let problem = problem(client, (namespace, &name), &pods).await?;
+    let problem = problem(client, (namespace, &name), &pods.items).await?;
     Ok(Worker::Active { clean_up, problem })
 }
 
