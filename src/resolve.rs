@@ -5,6 +5,7 @@ use crate::api::target::TlsMode as ApiTlsMode;
 use crate::api::validate::{Control, ValidMigration, ValidTarget, Wishes};
 use crate::engine::intent::{Command, Intent, Tuning};
 use crate::engine::request::{Request, Strategy, VerifyMode};
+use crate::engine::throttle::Limits;
 use crate::mysql::connect::{ConnectOptions, CredentialSource, TlsMode};
 use crate::schema::table::TableName;
 
@@ -73,8 +74,7 @@ pub fn intent(wishes: &Wishes) -> Intent {
             copy_threads: usize::from(wishes.threads),
             chunk_time: wishes.chunk_time,
             max_rows_per_second: wishes.max_rows_per_second,
-            max_lag: wishes.max_lag,
-            max_load: wishes.max_load.clone(),
+            throttle: Limits { max_lag: wishes.max_lag, max_load: wishes.max_load.clone() },
             nice_percent: wishes.nice_percent,
             lock_budget: wishes.lock_budget,
             max_cut_over_attempts: wishes.max_attempts,

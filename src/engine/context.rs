@@ -207,6 +207,11 @@ impl Context {
         self.intent.borrow().command
     }
 
+    /// Why nothing may be copied, compared or swapped for the application's sake; `None` when all may.
+    pub fn hold(&self) -> Option<String> {
+        self.throttle.hold(&self.intent.borrow().tuning.throttle)
+    }
+
     /// Has the user's wishes read anew; whether that succeeded.
     pub async fn read_wishes(&self) -> bool {
         self.wishes.read_anew(READ_LIMIT).await

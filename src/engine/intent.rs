@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
 
-use super::throttle::load::Limits;
+use super::throttle::Limits;
 
 /// The latest wishes and settings, replaced as a whole on each change.
 #[derive(Clone, Debug, PartialEq)]
@@ -117,10 +117,8 @@ pub struct Tuning {
     pub chunk_time: Duration,
     /// Upper limit of copied rows per second; 0 means none.
     pub max_rows_per_second: u64,
-    /// How far a control replica may be behind; none means no limit.
-    pub max_lag: Option<Duration>,
-    /// Status variables with the highest value at which nothing has to wait; empty means none.
-    pub max_load: Limits,
+    /// What has to be within its limit for the run to go on.
+    pub throttle: Limits,
     /// Time that a copying thread rests after a chunk, in percent of the time that the chunk took.
     pub nice_percent: u32,
     /// Longest time that writers may be blocked by one cut-over attempt.
@@ -137,8 +135,7 @@ impl Default for Tuning {
             copy_threads: 2,
             chunk_time: Duration::from_millis(500),
             max_rows_per_second: 0,
-            max_lag: None,
-            max_load: Limits::new(),
+            throttle: Limits::default(),
             nice_percent: 0,
             lock_budget: Duration::from_secs(1),
             max_cut_over_attempts: 0,

@@ -101,7 +101,7 @@ fn due(context: &Context, tuning: &Tuning, rate: &mut RateLimit) -> Duration {
     context.throttle.state(Signal::MaxRowsPerSecond, (!debt.is_zero()).then_some(limit));
     let nice = format!("niceRatio is {}", as_f64(tuning.nice_percent.into()) / 100.0);
     context.throttle.state(Signal::NiceRatio, (tuning.nice_percent > 0).then_some(nice));
-    if context.throttle.hold().is_some() { debt.max(RATE_POLL) } else { debt }
+    if context.hold().is_some() { debt.max(RATE_POLL) } else { debt }
 }
 
 /// Finds the next boundary on the server and claims the range in front of it.

@@ -98,7 +98,7 @@ async fn may_begin(context: &Context) -> Result<bool> {
     if context.is_stopping() {
         return Err(Error::Stopped);
     }
-    let held = context.throttle.hold().is_some();
+    let held = context.hold().is_some();
     let wanted = context.intent.borrow();
     Ok(!held && wanted.command == Command::Run && !wanted.postpone_cut_over)
 }

@@ -1,6 +1,6 @@
 //! When a probe's readings make a reason, and when they take it back. Pure.
 
-/// Failed readings in a row that count as bad news.
+/// Failed readings in a row that count as bad news; a single one does when nothing was ever read.
 const MISSES: u32 = 3;
 /// Good readings in a row that take a reason back: what swings about a limit does not switch the copy on
 /// and off.
@@ -9,6 +9,7 @@ const CALM: u32 = 4;
 /// Judges one probe.
 #[derive(Debug, Default)]
 pub struct Judge {
+    has_seen: bool,
     misses: u32,
     calm: u32,
     reason: Option<String>,
@@ -30,11 +31,11 @@ impl Judge {
     pub fn hear(&mut self, reading: Reading) -> Option<String> {
         match reading {
             Reading::Bad(words) => {
-                (self.misses, self.calm) = (0, 0);
+                (self.has_seen, self.misses, self.calm) = (true, 0, 0);
                 self.reason = Some(words);
             }
             Reading::Good => {
-                self.misses = 0;
+                (self.has_seen, self.misses) = (true, 0);
                 self.calm += 1;
                 if self.calm >= CALM {
                     self.reason = None;
@@ -43,7 +44,7 @@ impl Judge {
             Reading::Blind(why) => {
                 self.misses += 1;
                 self.calm = 0;
-                if self.misses >= MISSES {
+                if self.misses >= MISSES || !self.has_seen {
                     self.reason = Some(why);
                 }
             }
@@ -73,9 +74,10 @@ mod tests {
             ("good for a moment", vec![bad(), Good, Good, Good], Some("too much")),
             ("good for long", vec![bad(), Good, Good, Good, Good], None),
             ("swinging", vec![bad(), Good, Good, Good, bad(), Good, Good, Good], Some("too much")),
-            ("two misses", vec![blind(), blind()], None),
-            ("three misses", vec![blind(), blind(), blind()], Some("blind")),
-            ("misses with a break", vec![blind(), blind(), Good, blind(), blind()], None),
+            ("two misses", vec![Good, blind(), blind()], None),
+            ("three misses", vec![Good, blind(), blind(), blind()], Some("blind")),
+            ("misses with a break", vec![Good, blind(), blind(), Good, blind(), blind()], None),
+            ("blind from the start", vec![blind()], Some("blind")),
             ("blind while it is bad", vec![bad(), Good, Good, Good, blind()], Some("too much")),
             ("seeing again", vec![blind(), blind(), blind(), Good, Good, Good, Good], None),
         ];

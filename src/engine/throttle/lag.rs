@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 use futures_util::future::join_all;
 use tokio::time::timeout;
 
-use super::Signal;
 use super::judge::{Judge, Reading};
 use crate::engine::Result;
 use crate::engine::context::Context;
@@ -62,9 +61,9 @@ struct Replica {
 pub async fn watch(context: Arc<Context>) -> Result<()> {
     let options = context.plan.request.control_replicas.iter().cloned();
     let mut replicas: Vec<Replica> = options.map(Replica::of).collect();
-    let mut limit = None;
+    let (mut limit, mut known) = (None, None);
     loop {
-        let wanted = context.tuning().max_lag;
+        let wanted = context.tuning().throttle.max_lag;
         if wanted != limit {
             replicas.iter_mut().for_each(|replica| replica.judge = Judge::default());
             limit = wanted;
@@ -72,13 +71,16 @@ pub async fn watch(context: Arc<Context>) -> Result<()> {
         let looks = replicas.iter_mut().map(|replica| replica.look(&context, limit));
         let reasons: Vec<String> = join_all(looks).await.into_iter().flatten().collect();
         let lag = replicas.iter().filter_map(|replica| replica.lag).max();
-        context.meter.update(|progress| progress.replica_lag = lag);
+        if lag != known {
+            known = lag;
+            context.meter.update(|progress| progress.replica_lag = lag);
+        }
         let reason = match (limit, replicas.is_empty()) {
             (Some(_), true) => Some(NO_REPLICA.to_owned()),
             (Some(_), false) => (!reasons.is_empty()).then(|| reasons.join("; ")),
             (None, _) => None,
         };
-        context.throttle.state(Signal::MaxLag, reason);
+        context.throttle.judge_lag(limit, reason);
         if context.pause_for(INTERVAL).await.is_err() {
             context.stop.cancelled().await;
             return Ok(());

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Signal;
 use super::judge::{Judge, Reading};
 use crate::engine::Result;
 use crate::engine::context::Context;
@@ -16,7 +15,7 @@ use crate::mysql::session::Session;
 const INTERVAL: Duration = Duration::from_millis(500);
 
 /// Names of status variables with the highest value that is no load.
-pub type Limits = BTreeMap<String, u64>;
+pub type MaxLoad = BTreeMap<String, u64>;
 
 /// Watches until the attempt ends. What cannot be read never ends the attempt.
 ///
@@ -24,9 +23,9 @@ pub type Limits = BTreeMap<String, u64>;
 ///
 /// None.
 pub async fn watch(context: Arc<Context>) -> Result<()> {
-    let (mut session, mut judge, mut known) = (None, Judge::default(), Limits::new());
+    let (mut session, mut judge, mut known) = (None, Judge::default(), MaxLoad::new());
     loop {
-        let limits = context.tuning().max_load;
+        let limits = context.tuning().throttle.max_load;
         if limits != known {
             (judge, known) = (Judge::default(), limits.clone());
         }
@@ -34,7 +33,7 @@ pub async fn watch(context: Arc<Context>) -> Result<()> {
             true => None,
             false => judge.hear(read(&context, &mut session, &limits).await),
         };
-        context.throttle.state(Signal::MaxLoad, reason);
+        context.throttle.judge_load(limits, reason);
         if context.pause_for(INTERVAL).await.is_err() {
             context.stop.cancelled().await;
             return Ok(());
@@ -42,7 +41,7 @@ pub async fn watch(context: Arc<Context>) -> Result<()> {
     }
 }
 
-async fn read(context: &Context, session: &mut Option<Session>, limits: &Limits) -> Reading {
+async fn read(context: &Context, session: &mut Option<Session>, limits: &MaxLoad) -> Reading {
     let known = match session.take() {
         Some(session) if session.is_usable() => Ok(session),
         _ => context.open(Role::Control).await,
@@ -61,7 +60,7 @@ fn blind(why: &str) -> Reading {
     Reading::Blind(format!("the load of the server cannot be read: {why}"))
 }
 
-fn compare(limits: &Limits, values: &BTreeMap<String, String>) -> Reading {
+fn compare(limits: &MaxLoad, values: &BTreeMap<String, String>) -> Reading {
     let mut beyond = Vec::new();
     for (name, limit) in limits {
         let value = values.get(&name.to_lowercase());

@@ -104,7 +104,7 @@ pub async fn pause_point(context: &Context, session: &mut Session) -> Result<()>
 fn held_by(context: &Context) -> Option<String> {
     match context.command() {
         Command::Pause => Some(PAUSED.to_owned()),
-        _ => context.throttle.hold().map(|why| format!("less load: {why}")),
+        _ => context.hold().map(|why| format!("less load: {why}")),
     }
 }
 
