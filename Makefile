@@ -56,6 +56,7 @@ check-generated: crds chart-files ## Check that generated files are current
 	test -z "$$(git ls-files --others --exclude-standard -- crds config/crd charts/ghostship/files)"
 
 deny: $(DENY) ## Check licences, banned crates and sources
+	$(CARGO) fetch --quiet --locked
 	$(DENY) --offline check licenses bans sources
 
 advisories: $(DENY) ## Check for known vulnerabilities; fetches their list, and only warns
