@@ -53,6 +53,7 @@ const METRICS: &[Metric] = &[
     Metric("ghostship_keys_applied_total", Kind::Counter, OF_WORKER),
     Metric("ghostship_backlog_keys", Kind::Gauge, OF_WORKER),
     Metric("ghostship_stream_lag_seconds", Kind::Gauge, OF_WORKER),
+    Metric("ghostship_replica_lag_seconds", Kind::Gauge, OF_WORKER),
     Metric("ghostship_throttled", Kind::Gauge, OF_WORKER),
     Metric(
         "ghostship_throttled_seconds_total",
