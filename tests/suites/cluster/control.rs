@@ -73,6 +73,18 @@ async fn postponed(shop: &mut Shop) -> Result<End> {
 }
 
 /// The worker hears panic by itself and keeps every table; a retry continues.
+/// The worker ends what it does on the server soon after it was asked to panic.
+pub(super) async fn expect_stopped(shop: &Shop, asked: Instant) -> Result<()> {
+    let probe = async || {
+        let sessions = sessions(&shop.scene.database).await?;
+        Ok(if sessions.is_empty() { Ok(()) } else { Err(sessions) })
+    };
+    wait_for("the worker to stop", STEP, probe).await?;
+    let took = asked.elapsed();
+    ensure!(took < EFFECT, "the worker stopped only after {took:?}");
+    Ok(())
+}
+
 async fn panic(shop: &mut Shop) -> Result<End> {
     shop.apply(&shop.migration("one", SLOW).0)?;
     shop.wait_until_copying("one", STEP).await?;
@@ -81,13 +93,7 @@ async fn panic(shop: &mut Shop) -> Result<End> {
     let before = shop.scene.recorded().await?;
     shop.patch("one", &json!({"panic": true}))?;
     let asked = Instant::now();
-    let probe = async || {
-        let sessions = sessions(&shop.scene.database).await?;
-        Ok(if sessions.is_empty() { Ok(()) } else { Err(sessions) })
-    };
-    wait_for("the worker to stop", STEP, probe).await?;
-    let took = asked.elapsed();
-    ensure!(took < EFFECT, "the worker stopped only after {took:?}");
+    expect_stopped(shop, asked).await?;
     let kept = shop.scene.helpers().await?;
     ensure!(kept == helpers && helpers.len() > 1, "of {helpers:?} there are left {kept:?}");
     ensure!(!shop.scene.is_swapped().await?, "panic swapped the tables");

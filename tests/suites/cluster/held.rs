@@ -9,10 +9,10 @@ use libtest_mimic::Trial;
 use serde_json::json;
 use tokio::time::Instant;
 
+use super::control::expect_stopped;
 use super::phases::{PLACES, Place, expect_gone, expect_kept};
 use super::{EFFECT, End, STEP, trial, trial_of, trial_with_server};
 use crate::support::controller::Controller;
-use crate::support::leftovers::sessions;
 use crate::support::operator::Operator;
 use crate::support::processes::Held;
 use crate::support::proxy::Proxy;
@@ -126,14 +126,7 @@ async fn panic(shop: &Shop, held: Held) -> Result<()> {
     shop.patch("one", &json!({"panic": true}))?;
     held.let_go()?;
     let asked = Instant::now();
-    let probe = async || {
-        let sessions = sessions(&shop.scene.database).await?;
-        Ok(if sessions.is_empty() { Ok(()) } else { Err(sessions) })
-    };
-    wait_for("the worker to stop", STEP, probe).await?;
-    let took = asked.elapsed();
-    ensure!(took < EFFECT, "the worker stopped only after {took:?}");
-    Ok(())
+    expect_stopped(shop, asked).await
 }
 
 /// Waits until nothing that the migration made is left in the cluster.
