@@ -15,6 +15,7 @@ pub(crate) mod kstatus;
 pub(crate) mod leftovers;
 pub(crate) mod load;
 pub(crate) mod lua;
+pub(crate) mod machine;
 pub(crate) mod manifest;
 pub(crate) mod operation;
 pub(crate) mod operator;

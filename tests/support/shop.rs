@@ -296,6 +296,13 @@ impl Shop {
         Ok(names.lines().map(str::to_owned).collect())
     }
 
+    /// Removes what a failed test leaves, which would take the others' time; answers how it came about.
+    pub(crate) fn give_up(&self) -> String {
+        let story = self.story();
+        let removed = kubectl(&["delete", "namespace", &self.namespace, "--wait=false"]);
+        removed.map_or_else(|error| format!("{story}\n{error:#}"), |_| story.clone())
+    }
+
     /// Everything that tells how a failure came about: resources, events and the ends of the logs.
     pub(crate) fn story(&self) -> String {
         let tail = format!("--tail={TAIL}");

@@ -72,7 +72,6 @@ async fn postponed(shop: &mut Shop) -> Result<End> {
     Ok(End::Completed)
 }
 
-/// The worker hears panic by itself and keeps every table; a retry continues.
 /// The worker ends what it does on the server soon after it was asked to panic.
 pub(super) async fn expect_stopped(shop: &Shop, asked: Instant) -> Result<()> {
     let probe = async || {
@@ -85,6 +84,7 @@ pub(super) async fn expect_stopped(shop: &Shop, asked: Instant) -> Result<()> {
     Ok(())
 }
 
+/// The worker hears panic by itself and keeps every table; a retry continues.
 async fn panic(shop: &mut Shop) -> Result<End> {
     shop.apply(&shop.migration("one", SLOW).0)?;
     shop.wait_until_copying("one", STEP).await?;

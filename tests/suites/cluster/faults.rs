@@ -9,10 +9,10 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow, ensure};
 use futures_util::StreamExt;
 use futures_util::stream;
-use libtest_mimic::{Failed, Trial};
+use libtest_mimic::Trial;
 use serde_json::{Value, json};
 
-use super::{NODE, STEP};
+use super::{NODE, STEP, conclude};
 use crate::support::cluster::kubectl;
 use crate::support::controller::Controller;
 use crate::support::operator::{Operator, image};
@@ -74,7 +74,7 @@ pub(super) fn trial(
             image()?;
             body(PodServer::shared()?)
         };
-        run().map_err(|error| Failed::from(format!("{error:#}")))
+        conclude(&name, run())
     })
 }
 
@@ -129,7 +129,7 @@ async fn play(
     let mut controller = Controller::start(&shop, &proxy, "under-test")?;
     let told = tell(&shop, story, (&proxy, &mut controller), plan).await;
     let (from, has_fired) = told.map_err(|error| {
-        anyhow!("{error:#}\n{}\n=== controller\n{}", shop.story(), controller.log())
+        anyhow!("{error:#}\n{}\n=== controller\n{}", shop.give_up(), controller.log())
     })?;
     let writes = proxy.writes().split_off(from);
     let namespace = shop.namespace.clone();

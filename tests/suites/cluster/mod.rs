@@ -25,6 +25,7 @@ use anyhow::{Context, Result, anyhow};
 use libtest_mimic::{Failed, Trial};
 
 use crate::support::cluster::kubectl;
+use crate::support::machine;
 use crate::support::operator::Operator;
 use crate::support::runtime;
 use crate::support::scene::Shape;
@@ -32,9 +33,9 @@ use crate::support::settings::is_long;
 use crate::support::shop::{PodServer, Shop, Site};
 
 /// Longest time one test may take, besides what is started once for all.
-const DEADLINE: Duration = Duration::from_secs(400);
+const DEADLINE: Duration = Duration::from_secs(600);
 /// How long one step of a migration may take on a busy machine.
-const STEP: Duration = Duration::from_secs(60);
+const STEP: Duration = Duration::from_secs(120);
 /// How long until a field that a person changed has its effect.
 const EFFECT: Duration = Duration::from_secs(2);
 /// Rows of a shop's table.
@@ -131,7 +132,7 @@ fn trial_with_server(
             let site = Site { label: &label, operator, server: &server, shape: SHAPE };
             runtime::block_on(in_shop(site, async |shop| body(shop, &server).await))
         };
-        run().map_err(|error| Failed::from(format!("{error:#}")))
+        conclude(&label, run())
     })
 }
 
@@ -146,7 +147,17 @@ fn run(
         let site = Site { label, operator, server, shape: SHAPE };
         runtime::block_on(in_shop(site, body))
     };
-    run().map_err(|error| Failed::from(format!("{error:#}")))
+    conclude(label, run())
+}
+
+/// The failure of a test, told at once with what the machine was doing: later nobody knows.
+fn conclude(label: &str, ended: Result<()>) -> Result<(), Failed> {
+    ended.map_err(|error| {
+        let story = format!("{error:#}");
+        let cause = story.lines().next().unwrap_or_default();
+        eprintln!("cluster::{label} failed: {cause}\n{}", machine::describe());
+        Failed::from(story)
+    })
 }
 
 async fn in_shop(site: Site<'_>, body: impl AsyncFnOnce(&mut Shop) -> Result<End>) -> Result<()> {
@@ -155,7 +166,7 @@ async fn in_shop(site: Site<'_>, body: impl AsyncFnOnce(&mut Shop) -> Result<End
     let ended = ended
         .with_context(|| format!("the test did not end within {DEADLINE:?}"))
         .and_then(|result| result);
-    let end = ended.map_err(|error| anyhow!("{error:#}\n{}", shop.story()))?;
+    let end = ended.map_err(|error| anyhow!("{error:#}\n{}", shop.give_up()))?;
     let namespace = shop.namespace.clone();
     match end {
         End::Completed => shop.expect_completed().await?,
