@@ -1,11 +1,13 @@
 //! Turns checked resources into what the engine takes, for `run` and for the worker alike. Pure.
 
 use crate::api::migration::{Strategy as ApiStrategy, VerifyMode as ApiVerifyMode};
-use crate::api::target::TlsMode as ApiTlsMode;
+use crate::api::target::{LagBy as ApiLagBy, TlsMode as ApiTlsMode};
+use crate::api::throttle::Throttle;
 use crate::api::validate::{Control, ValidMigration, ValidTarget, Wishes};
 use crate::engine::intent::{Command, Intent, Tuning};
-use crate::engine::request::{Request, Strategy, VerifyMode};
+use crate::engine::request::{ControlReplica, LagBy, Request, Strategy, VerifyMode};
 use crate::engine::throttle::Limits;
+use crate::engine::throttle::recovery::Settings;
 use crate::mysql::connect::{ConnectOptions, CredentialSource, TlsMode};
 use crate::schema::table::TableName;
 
@@ -33,14 +35,21 @@ pub fn request(target: ValidTarget, migration: ValidMigration, origin: Origin) -
         tag: name.clone(),
     };
     let replicas = target.control_replicas.into_iter();
-    let control_replicas = replicas.map(|(host, port)| ConnectOptions {
-        host,
-        port,
-        tls_host_name: None,
-        ..connect.clone()
+    let control_replicas = replicas.map(|replica| ControlReplica {
+        connect: ConnectOptions {
+            host: replica.host,
+            port: replica.port,
+            tls_host_name: None,
+            ..connect.clone()
+        },
+        lag_by: match replica.lag {
+            ApiLagBy::Heartbeat => LagBy::Heartbeat,
+            ApiLagBy::Status => LagBy::Status,
+        },
     });
     Request {
         control_replicas: control_replicas.collect(),
+        query: target.query,
         connect,
         table: TableName::new(migration.identity.database, migration.identity.table),
         alter: migration.identity.alter,
@@ -74,12 +83,39 @@ pub fn intent(wishes: &Wishes) -> Intent {
             copy_threads: usize::from(wishes.threads),
             chunk_time: wishes.chunk_time,
             max_rows_per_second: wishes.max_rows_per_second,
-            throttle: Limits { max_lag: wishes.max_lag, max_load: wishes.max_load.clone() },
-            nice_percent: wishes.nice_percent,
+            throttle: limits(&wishes.throttle),
+            recovery: recovery(&wishes.throttle),
+            nice_percent: wishes.throttle.nice_percent,
             lock_budget: wishes.lock_budget,
             max_cut_over_attempts: wishes.max_attempts,
             repair_limit: wishes.repair_limit,
         },
+    }
+}
+
+fn limits(throttle: &Throttle) -> Limits {
+    let throttle = throttle.clone();
+    Limits {
+        max_lag: throttle.max_lag,
+        critical_lag: throttle.critical_lag,
+        max_apply_backlog: throttle.max_apply_backlog,
+        max_stream_lag: throttle.max_stream_lag,
+        max_load: throttle.max_load,
+        critical_load: throttle.critical_load,
+        max_running_per_core: throttle.max_running_per_core,
+        max_commit_latency: throttle.max_commit_latency,
+        max_history_list_length: throttle.max_history_list_length,
+        max_redo_percent: throttle.max_redo_percent,
+        max_retries_per_minute: throttle.max_retries_per_minute,
+        max_slowdown_percent: throttle.max_slowdown_percent,
+    }
+}
+
+fn recovery(throttle: &Throttle) -> Settings {
+    let default = Settings::default();
+    Settings {
+        healthy_for: throttle.healthy_for.unwrap_or(default.healthy_for),
+        max_resumes: throttle.max_resumes.unwrap_or(default.max_resumes),
     }
 }
 

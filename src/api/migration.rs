@@ -13,6 +13,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::status::SchemaMigrationStatus;
+use super::throttle::ThrottleSettings;
 
 /// One change of one table.
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -206,40 +207,6 @@ pub struct CopySettings {
     #[schemars(range(min = 0, max = 1_000_000_000), extend("format" = "int64"))]
     #[serde(default)]
     pub max_rows_per_second: u64,
-}
-
-/// When the migration yields to the application.
-#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct ThrottleSettings {
-    /// How far a control replica of the target may be behind, 100ms to 1h. Beyond it, or while a replica
-    /// cannot be seen, nothing is copied, compared or swapped; following the binlog goes on.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 64), regex(pattern = crate::api::duration::PATTERN))]
-    #[x_kube(
-        validation = Rule::new("duration(self) >= duration('100ms') && duration(self) <= duration('1h')")
-            .message("maxLag must be between 100ms and 1h")
-    )]
-    pub max_lag: Option<String>,
-    /// Status variables of the server, each with the highest value at which the migration goes on, for
-    /// example `Threads_running: 30`. Above it nothing is copied, compared or swapped until the values
-    /// have been within their limits for two seconds; following the binlog goes on.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(
-        extend("maxProperties" = 16),
-        extend("additionalProperties" =
-            {"type": "integer", "format": "int64", "minimum": 0, "maximum": 9_007_199_254_740_991_i64})
-    )]
-    #[x_kube(
-        validation = Rule::new("self.all(name, name.matches('^[A-Za-z0-9_]{1,64}$'))")
-            .message("maxLoad names status variables, for example Threads_running")
-    )]
-    pub max_load: Option<BTreeMap<String, u64>>,
-    /// Rest of a copying thread after each chunk as a ratio of the time that the chunk took, 0 to 100
-    /// with at most two decimals: with `"0.5"` a third of the time is rest.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 6), regex(pattern = "^([0-9]{1,2}([.][0-9]{1,2})?|100)$"))]
-    pub nice_ratio: Option<String>,
 }
 
 /// Limits of the cut-over.

@@ -11,6 +11,7 @@ pub mod ownership;
 pub mod status;
 pub mod structure;
 pub mod target;
+pub mod throttle;
 pub mod validate;
 
 /// Group of all kinds.

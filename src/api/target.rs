@@ -8,6 +8,8 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::throttle::Probes;
+
 /// A MySQL server whose tables may be changed.
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[kube(
@@ -43,6 +45,9 @@ pub struct MigrationTargetSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 16))]
     pub control_replicas: Option<Vec<ControlReplica>>,
+    /// What is asked before a migration goes on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probes: Option<Probes>,
     /// Databases that may be changed; `*` stands for any characters. Without it every database may
     /// be changed; the server's own databases never are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -70,6 +75,21 @@ pub struct ControlReplica {
     #[serde(default = "default_port")]
     #[schemars(range(min = 1, max = 65535), extend("format" = "int32"))]
     pub port: u16,
+    /// By what its lag is known. `Heartbeat`: by what it shows of the migration's control table, to a
+    /// tenth of a second. `Status`: by `Seconds_Behind_Source` of SHOW REPLICA STATUS, for a replica that
+    /// does not get that table.
+    #[serde(default)]
+    pub lag: LagBy,
+}
+
+/// By what a replica's lag is known.
+#[derive(JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum LagBy {
+    #[default]
+    #[expect(missing_docs, reason = "a text here would split the enum in the schema")]
+    Heartbeat,
+    #[expect(missing_docs, reason = "a text here would split the enum in the schema")]
+    Status,
 }
 
 /// Names a Secret of the same namespace.

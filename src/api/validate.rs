@@ -2,7 +2,6 @@
 //! cause and remedy. It demands all that the definitions' schemas and rules demand, so that a run
 //! without an API server refuses the same manifests.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -12,9 +11,10 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::crds::definition;
-use super::migration::{SchemaMigration, Strategy, ThrottleSettings, VerifyMode};
+use super::migration::{SchemaMigration, Strategy, VerifyMode};
 use super::structure::{Fault, faults};
-use super::target::{MigrationTarget, TlsMode};
+use super::target::{ControlReplica, MigrationTarget, TlsMode};
+use super::throttle::{self, Throttle};
 use super::{API_VERSION, SYSTEM_DATABASES, duration};
 
 /// Why a manifest is refused; the texts are part of the interface.
@@ -59,7 +59,9 @@ pub struct ValidTarget {
     /// The name that the certificate must bear, when it is not `host`.
     pub server_name: Option<String>,
     /// Hosts and ports of the replicas whose lag is watched.
-    pub control_replicas: Vec<(String, u16)>,
+    pub control_replicas: Vec<ControlReplica>,
+    /// A query whose first value has to be 0 for migrations to go on.
+    pub query: Option<String>,
     /// Patterns of databases that may be changed; empty allows all.
     pub allowed_databases: Vec<String>,
 }
@@ -122,12 +124,8 @@ pub struct Wishes {
     pub chunk_time: Duration,
     /// Rows copied per second at most; 0 means no limit.
     pub max_rows_per_second: u64,
-    /// How far a control replica may be behind.
-    pub max_lag: Option<Duration>,
-    /// Status variables with the highest value at which nothing has to wait.
-    pub max_load: BTreeMap<String, u64>,
-    /// Rest after a chunk, in percent of the chunk's time.
-    pub nice_percent: u32,
+    /// When the migration yields to the application.
+    pub throttle: Throttle,
     /// How long one cut-over attempt may block writers.
     pub lock_budget: Duration,
     /// Cut-over attempts at most; 0 means no limit.
@@ -218,7 +216,8 @@ pub fn target(document: &Value) -> Result<ValidTarget, Vec<Violation>> {
         secret: spec.credentials_secret.name,
         tls: spec.tls.mode,
         server_name: spec.tls.server_name,
-        control_replicas: replicas.into_iter().map(|one| (one.host, one.port)).collect(),
+        control_replicas: replicas,
+        query: throttle::read_query(spec.probes.unwrap_or_default().query, &mut found),
         allowed_databases: allowed,
     };
     found.none(valid)
@@ -352,57 +351,17 @@ fn wishes(resource: &SchemaMigration, found: &mut Violations) -> Wishes {
     let chunk_time = found.duration("spec.copy.chunkTime", &spec.copy.chunk_time, bounds);
     let bounds = (Duration::from_millis(100), Duration::from_secs(60));
     let lock_budget = found.duration("spec.cutOver.lockBudget", &spec.cut_over.lock_budget, bounds);
-    let throttle = spec.throttle.clone().unwrap_or_default();
     Wishes {
         control: control(resource),
         postpone_cut_over: spec.postpone_cut_over.unwrap_or(false),
         threads: spec.copy.threads,
         chunk_time,
         max_rows_per_second: spec.copy.max_rows_per_second,
-        max_lag: throttle.max_lag.as_ref().map(|lag| {
-            let bounds = (Duration::from_millis(100), Duration::from_hours(1));
-            found.duration("spec.throttle.maxLag", lag, bounds)
-        }),
-        max_load: max_load(&throttle, found),
-        nice_percent: nice_percent(&throttle, found),
+        throttle: throttle::read(spec.throttle.clone().unwrap_or_default(), found),
         lock_budget,
         max_attempts: spec.cut_over.max_attempts,
         repair_limit: spec.verify.repair_limit,
     }
-}
-
-fn max_load(throttle: &ThrottleSettings, found: &mut Violations) -> BTreeMap<String, u64> {
-    let limits = throttle.max_load.clone().unwrap_or_default();
-    let is_name = |name: &String| {
-        !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
-    };
-    found.unless(
-        limits.keys().all(is_name),
-        "spec.throttle.maxLoad",
-        "has a name that no status variable has",
-        "name it as SHOW GLOBAL STATUS does, for example Threads_running",
-    );
-    limits
-}
-
-fn nice_percent(throttle: &ThrottleSettings, found: &mut Violations) -> u32 {
-    let Some(ratio) = &throttle.nice_ratio else { return 0 };
-    let percent = percent(ratio).filter(|percent| *percent <= 10_000);
-    found.unless(
-        percent.is_some(),
-        "spec.throttle.niceRatio",
-        "is not a number between 0 and 100 with at most two decimals",
-        "write it as text, for example \"0.5\"",
-    );
-    percent.unwrap_or_default()
-}
-
-/// A decimal number with at most two decimals, times a hundred.
-fn percent(text: &str) -> Option<u32> {
-    let (whole, decimals) = text.split_once('.').unwrap_or((text, "0"));
-    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    let fits = digits(whole) && digits(decimals) && whole.len() <= 3 && decimals.len() <= 2;
-    fits.then(|| format!("{whole}{decimals:0<2}").parse().ok()).flatten()
 }
 
 fn control(resource: &SchemaMigration) -> Control {
@@ -442,17 +401,17 @@ fn is_system(database: &str) -> bool {
 }
 
 /// Collects violations of one kind.
-struct Violations {
+pub(super) struct Violations {
     kind: &'static str,
     found: Vec<Violation>,
 }
 
 impl Violations {
-    fn of(kind: &'static str) -> Self {
+    pub(super) fn of(kind: &'static str) -> Self {
         Self { kind, found: Vec::new() }
     }
 
-    fn unless(&mut self, holds: bool, field: &str, problem: &str, remedy: &str) {
+    pub(super) fn unless(&mut self, holds: bool, field: &str, problem: &str, remedy: &str) {
         if !holds {
             let message = format!("{} {field} {problem}", self.kind);
             self.found.push(Violation::new(Reason::InvalidSpec, message, remedy));
@@ -492,7 +451,12 @@ impl Violations {
         }
     }
 
-    fn duration(&mut self, field: &str, text: &str, bounds: (Duration, Duration)) -> Duration {
+    pub(super) fn duration(
+        &mut self,
+        field: &str,
+        text: &str,
+        bounds: (Duration, Duration),
+    ) -> Duration {
         let value = duration::parse(text).filter(|value| *value >= bounds.0 && *value <= bounds.1);
         let (low, high) = (duration::format(bounds.0), duration::format(bounds.1));
         let problem = format!("is not a duration between {low} and {high}");
@@ -505,7 +469,7 @@ impl Violations {
         value.unwrap_or_default()
     }
 
-    fn none<T>(self, value: T) -> Result<T, Vec<Violation>> {
+    pub(super) fn none<T>(self, value: T) -> Result<T, Vec<Violation>> {
         if self.found.is_empty() { Ok(value) } else { Err(self.found) }
     }
 }

@@ -341,7 +341,7 @@ fn ratios_are_read_as_hundredths() {
         let line = format!("maxRowsPerSecond: 0\n  throttle: {{niceRatio: '{text}'}}");
         let manifest = parse(&SAMPLE.replacen("maxRowsPerSecond: 0", &line, 1));
         let wishes = manifest.map_err(|found| format!("{found:?}")).unwrap().migration.wishes;
-        assert_eq!(wishes.nice_percent, percent, "{text}");
+        assert_eq!(wishes.throttle.nice_percent, percent, "{text}");
     }
 }
 

@@ -217,6 +217,8 @@ mod tests {
             backlog: 12,
             stream_lag: Some(Duration::from_millis(1300)),
             replica_lag: None,
+            binlog_headroom: None,
+            last_pause: None,
             eta: Some(Duration::from_secs(80)),
             verified_percent: 0.0,
             rows_repaired: 0,

@@ -213,7 +213,7 @@ async fn after_failure(
 ) -> Result<Vec<Key>> {
     let Error::Query { source, .. } = &error else { return Err(error) };
     match source.class() {
-        ErrorClass::Retryable => {}
+        ErrorClass::Retryable => context.meter.add_retry(),
         ErrorClass::DuplicateKey { index } => {
             match conflict::look(context, session, Scope::Keys(&batch)).await? {
                 Finding::InTheWay(keys) => {

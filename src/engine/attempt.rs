@@ -216,11 +216,15 @@ async fn copy(
     if context.plan.stored.phase.compares_written_keys() {
         context.flow().backlog.track_dirty();
     }
+    throttle::query::hold_until_known(&context);
     let mut tasks = TaskGroup::new();
     tasks.spawn("the stream", changes::follow::follow(Arc::clone(&context), stream));
     tasks.spawn("the heartbeat", heartbeat::beat(Arc::clone(&context)));
-    tasks.spawn("the lag watch", throttle::lag::watch(Arc::clone(&context)));
-    tasks.spawn("the load watch", throttle::load::watch(Arc::clone(&context)));
+    tasks.spawn("the watch of replicas", throttle::replicas::watch(Arc::clone(&context)));
+    tasks.spawn("the watch of the server", throttle::server::watch(Arc::clone(&context)));
+    tasks.spawn("the target's query", throttle::query::watch(Arc::clone(&context)));
+    tasks.spawn("the watch of slowness", throttle::slowdown::watch(Arc::clone(&context)));
+    tasks.spawn("auto-pause", throttle::recovery::watch(Arc::clone(&context)));
     if let Gate::Barrier(barrier) = &context.gate {
         tasks.spawn("the commit barrier", Arc::clone(barrier).serve(Arc::clone(&context)));
     }

@@ -18,7 +18,7 @@ use super::meter::Meter;
 use super::pace::Pace;
 use super::plan::{Plan, StoredState};
 use super::throttle::Throttle;
-use super::throttle::lag::Beats;
+use super::throttle::replicas::Beats;
 use super::{Error, Result};
 use crate::mysql::connect::Role;
 use crate::mysql::position::{GtidSet, Position};
@@ -245,6 +245,16 @@ impl Context {
                 () = self.leave.cancelled() => return Err(Error::Stopped),
                 () = self.stop.cancelled() => return Err(Error::Stopped),
             }
+        }
+    }
+
+    /// Leaves the server to others for a share of the time that some work took, as the settings and the
+    /// application's slowness ask. A change of the settings or the end of the attempt cut it short.
+    pub async fn rest_after(&self, worked: Duration) {
+        let nice = worked * self.tuning().nice_percent / 100;
+        let rest = nice.max(self.throttle.pace().rest(worked));
+        if !rest.is_zero() {
+            let _stopped = self.pause_for(rest).await;
         }
     }
 

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use super::context::Context;
 use super::control::{self, SHORT, fenced};
 use super::error::Doing;
+use super::throttle::retention::Durable;
 use super::{Error, Result, backup};
 use crate::failpoint::hit;
 use crate::mysql::connect::Role;
@@ -24,7 +25,7 @@ pub async fn beat(context: Arc<Context>) -> Result<()> {
     let mut session = context.open(Role::Control).await?;
     let plan = &context.plan;
     let mut number = 0;
-    let mut waits_for = String::new();
+    let (mut waits_for, mut durable) = (String::new(), Durable::default());
     loop {
         number += 1;
         let position = {
@@ -32,6 +33,7 @@ pub async fn beat(context: Arc<Context>) -> Result<()> {
             flow.advance();
             flow.durable.clone()
         };
+        durable.watch(&context, &position);
         context.meter.send_heartbeat(number);
         let begun = Instant::now();
         hit("heartbeat.begin");

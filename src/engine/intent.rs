@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
 
-use super::throttle::Limits;
+use super::throttle::{Limits, recovery};
 
 /// The latest wishes and settings, replaced as a whole on each change.
 #[derive(Clone, Debug, PartialEq)]
@@ -119,6 +119,8 @@ pub struct Tuning {
     pub max_rows_per_second: u64,
     /// What has to be within its limit for the run to go on.
     pub throttle: Limits,
+    /// When a run that paused itself goes on.
+    pub recovery: recovery::Settings,
     /// Time that a copying thread rests after a chunk, in percent of the time that the chunk took.
     pub nice_percent: u32,
     /// Longest time that writers may be blocked by one cut-over attempt.
@@ -136,6 +138,7 @@ impl Default for Tuning {
             chunk_time: Duration::from_millis(500),
             max_rows_per_second: 0,
             throttle: Limits::default(),
+            recovery: recovery::Settings::default(),
             nice_percent: 0,
             lock_budget: Duration::from_secs(1),
             max_cut_over_attempts: 0,

@@ -21,6 +21,7 @@ pub struct Meter(Arc<Inner>);
 struct Inner {
     progress: watch::Sender<Progress>,
     keys_applied: AtomicU64,
+    retries: AtomicU64,
     rows_verified: AtomicU64,
     samples: Mutex<VecDeque<(Instant, u64)>>,
     phases: Mutex<Vec<(PhaseKind, Instant)>>,
@@ -37,6 +38,7 @@ impl Meter {
         Self(Arc::new(Inner {
             progress,
             keys_applied: AtomicU64::new(0),
+            retries: AtomicU64::new(0),
             rows_verified: AtomicU64::new(0),
             samples: Mutex::default(),
             phases: Mutex::default(),
@@ -57,6 +59,8 @@ impl Meter {
             backlog: 0,
             stream_lag: None,
             replica_lag: None,
+            binlog_headroom: None,
+            last_pause: None,
             eta: None,
             verified_percent: 0.0,
             rows_repaired: 0,
@@ -145,6 +149,25 @@ impl Meter {
             sent.pop_front();
         }
         sent.front().map_or_else(Instant::now, |(_, at)| *at)
+    }
+
+    /// How far the stream is behind the server now: when it stands still, the age of the oldest heartbeat
+    /// that it has yet to bring.
+    pub fn stream_behind(&self) -> Duration {
+        let heard = self.stream_lag().unwrap_or_default();
+        let sent = self.0.heartbeats.lock().unwrap_or_else(PoisonError::into_inner);
+        let waiting = sent.get(1).map(|(_, at)| at.elapsed());
+        heard.max(waiting.unwrap_or_default())
+    }
+
+    /// Counts a transaction that has to be repeated.
+    pub fn add_retry(&self) {
+        self.0.retries.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Transactions that had to be repeated in all attempts of this run.
+    pub fn retries(&self) -> u64 {
+        self.0.retries.load(Ordering::Relaxed)
     }
 
     /// Counts keys that a lane made equal.

@@ -31,6 +31,11 @@ impl Pace {
         learn(&self.compared, keys, took);
     }
 
+    /// How long it takes to apply so many keys.
+    pub fn time_to_apply(&self, keys: usize) -> Duration {
+        time_for(keys, &self.applied)
+    }
+
     /// How long a lock would be held to apply and compare so many keys; those applied under the lock
     /// are compared as well.
     pub fn predicted_hold(&self, backlog: usize, dirty: usize) -> Duration {

@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::blocker::Blocker;
 use super::phase::PhaseKind;
 use super::throttle::Reason;
+use super::throttle::recovery::PauseReport;
 
 /// A snapshot of a run.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -33,6 +34,12 @@ pub struct Progress {
     /// How far the control replica that is furthest behind is; absent when none can be seen.
     #[serde(with = "seconds", skip_serializing_if = "Option::is_none")]
     pub replica_lag: Option<Duration>,
+    /// How long the binlog still keeps what a restart would need; absent when it is kept for ever.
+    #[serde(with = "seconds", skip_serializing_if = "Option::is_none")]
+    pub binlog_headroom: Option<Duration>,
+    /// What the latest pause has cost; absent before there was one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_pause: Option<PauseReport>,
     /// Time to the end of the row copy; absent when unknown.
     #[serde(with = "seconds", skip_serializing_if = "Option::is_none")]
     pub eta: Option<Duration>,
@@ -57,6 +64,13 @@ pub struct Progress {
     /// When this run started.
     #[serde(skip)]
     pub started_at: SystemTime,
+}
+
+impl Progress {
+    /// Whether nothing is copied, compared or swapped for the application's sake.
+    pub fn is_held(&self) -> bool {
+        self.throttled.iter().any(|reason| reason.signal.holds())
+    }
 }
 
 /// What was found and decided before the copy began.

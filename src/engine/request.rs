@@ -10,8 +10,10 @@ use crate::schema::table::TableName;
 pub struct Request {
     /// Where the server is and how to log in.
     pub connect: ConnectOptions,
-    /// Replicas whose lag is watched.
-    pub control_replicas: Vec<ConnectOptions>,
+    /// Replicas that are watched.
+    pub control_replicas: Vec<ControlReplica>,
+    /// A query whose first value has to be 0 for the run to go on.
+    pub query: Option<String>,
     /// The table to be changed.
     pub table: TableName,
     /// The user's ALTER text.
@@ -36,6 +38,24 @@ pub struct Request {
     pub requested_by: String,
     /// Patterns of databases that may be changed; empty allows all but the system databases.
     pub allowed_databases: Vec<String>,
+}
+
+/// A replica that is watched.
+#[derive(Clone)]
+pub struct ControlReplica {
+    /// Where it is and how to log in.
+    pub connect: ConnectOptions,
+    /// By what its lag is known.
+    pub lag_by: LagBy,
+}
+
+/// By what a replica's lag is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LagBy {
+    /// By our heartbeats.
+    Heartbeat,
+    /// By what it says itself, in whole seconds: for one that does not get our heartbeats.
+    Status,
 }
 
 /// Which road a migration takes.

@@ -56,11 +56,12 @@ pub async fn run(context: &Context) -> Result<()> {
         let tuning = context.tuning();
         let stopping = context.is_stopping();
         let paused = context.command() == super::intent::Command::Pause;
-        let mut claimed = false;
+        let (pace, mut claimed) = (context.throttle.pace(), false);
+        let threads = pace.threads(tuning.copy_threads);
         let wait = due(context, &tuning, &mut rate);
         let may_claim = !stopping && !paused && wait.is_zero();
         if may_claim
-            && running.len() < tuning.copy_threads
+            && running.len() < threads
             && let Some(chunk) = claim(context, &mut planner, size.rows()).await?
         {
             let session = match idle.pop() {
@@ -70,7 +71,7 @@ pub async fn run(context: &Context) -> Result<()> {
             running.push(copy_chunk(context, session, chunk));
             claimed = true;
         }
-        if claimed && running.len() < tuning.copy_threads {
+        if claimed && running.len() < threads {
             continue;
         }
         match running.next().await {
@@ -78,7 +79,7 @@ pub async fn run(context: &Context) -> Result<()> {
                 let (session, end) = done?;
                 idle.push(session);
                 if let ChunkEnd::Finished { rows, took } = end {
-                    size.observe(rows, took, tuning.chunk_time);
+                    size.observe(rows, took, pace.chunk_time(tuning.chunk_time));
                     rate.spend(rows);
                 }
                 merge(context, &mut planner, MERGE_AT).await?;
@@ -129,18 +130,9 @@ async fn copy_chunk(
 ) -> Result<(Session, ChunkEnd)> {
     let end = copy_range(context, &mut session, chunk).await?;
     if let ChunkEnd::Finished { took, .. } = end {
-        be_nice(context, took).await;
+        context.rest_after(took).await;
     }
     Ok((session, end))
-}
-
-/// Leaves the server to others for a share of the time that a chunk took. A change of the settings or the
-/// end of the attempt cut it short.
-async fn be_nice(context: &Context, took: Duration) {
-    let pause = took * context.tuning().nice_percent / 100;
-    if !pause.is_zero() {
-        let _stopped = context.pause_for(pause).await;
-    }
 }
 
 async fn copy_range(context: &Context, session: &mut Session, chunk: ChunkId) -> Result<ChunkEnd> {
@@ -169,7 +161,7 @@ async fn copy_range(context: &Context, session: &mut Session, chunk: ChunkId) ->
         };
         tries += 1;
         match answer(context, &error) {
-            Answer::Again => {}
+            Answer::Again => context.meter.add_retry(),
             Answer::ClearFirst => clear_first = true,
             Answer::GiveUp { index } => {
                 let refused = Refused { by: index, tries };

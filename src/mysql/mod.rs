@@ -5,6 +5,7 @@ pub mod binlog;
 pub mod connect;
 pub mod error;
 pub mod grants;
+pub mod health;
 pub mod inspect;
 pub mod locks;
 pub mod position;

@@ -65,6 +65,18 @@ impl GtidSet {
         self.sources.is_empty()
     }
 
+    /// How many GTIDs of this set `other` lacks.
+    pub fn count_beyond(&self, other: &Self) -> u64 {
+        let mut both = other.clone();
+        both.union(self);
+        both.count() - other.count()
+    }
+
+    fn count(&self) -> u64 {
+        let intervals = self.sources.values().flat_map(|intervals| &intervals.0);
+        intervals.map(|(first, last)| last - first + 1).sum()
+    }
+
     /// Adds one GTID. The number 0 does not exist and is ignored.
     pub fn insert(&mut self, gtid: &Gtid) {
         self.add(gtid.uuid, &gtid.tag, gtid.number, gtid.number);

@@ -1,6 +1,7 @@
 //! One connection to the server: runs statements as text within a time limit and reads their rows.
 //! Knows nothing of what the statements mean; a session that was broken off is never used again.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use mysql_async::prelude::Queryable;
@@ -112,6 +113,26 @@ impl Session {
         limit: Duration,
     ) -> Result<Option<Row>, Error> {
         Ok(self.query_rows(sql, limit).await?.into_iter().next())
+    }
+
+    /// Runs a statement that answers with at most one row, whose columns differ between versions:
+    /// answers its values by their names in lower case, without those that are NULL.
+    ///
+    /// # Errors
+    /// As [`Session::execute`].
+    pub async fn query_named(
+        &mut self,
+        sql: &str,
+        limit: Duration,
+    ) -> Result<Option<BTreeMap<String, String>>, Error> {
+        let text = self.start(sql)?;
+        let result = timeout(limit, self.conn.query_first::<mysql_async::Row, _>(text)).await;
+        let Some(row) = self.finish(result.ok(), limit)? else { return Ok(None) };
+        let columns = row.columns();
+        let names = columns.iter().map(|column| column.name_str().to_lowercase());
+        let row = Row::new(row)?;
+        let values = names.enumerate().filter_map(|(at, name)| Some((name, row.string(at)?)));
+        Ok(Some(values.collect()))
     }
 
     /// Runs a statement that answers with a row.

@@ -179,7 +179,7 @@ fn is_transition(one: &Progress, other: &Progress) -> bool {
     one.phase != other.phase
         || one.waiting_for.is_empty() != other.waiting_for.is_empty()
         || one.blocker.as_ref().map(|one| &one.id) != other.blocker.as_ref().map(|one| &one.id)
-        || one.throttled.is_empty() != other.throttled.is_empty()
+        || one.is_held() != other.is_held()
         || one.cut_over_attempts != other.cut_over_attempts
         || one.plan.is_some() != other.plan.is_some()
 }

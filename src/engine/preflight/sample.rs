@@ -23,6 +23,7 @@ pub(super) fn request() -> Request {
             tag: String::new(),
         },
         control_replicas: Vec::new(),
+        query: None,
         table: TableName::new("shop", "orders"),
         alter: "ENGINE=InnoDB".to_owned(),
         strategy: Strategy::Copy,

@@ -1,80 +1,81 @@
-//! The load of the server: status variables against `throttle.maxLoad`.
+//! The load of the server: status variables against `throttle.maxLoad`, above which the migration waits,
+//! and `throttle.criticalLoad`, above which it pauses.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::time::Duration;
 
-use super::judge::{Judge, Reading};
-use crate::engine::Result;
+use super::Limits;
+use super::probe::Probe;
+use super::signal::Signal;
 use crate::engine::context::Context;
-use crate::mysql::connect::Role;
+use crate::mysql::error::Error;
 use crate::mysql::server;
 use crate::mysql::session::Session;
 
-/// Time between two readings.
-const INTERVAL: Duration = Duration::from_millis(500);
+/// Names of status variables with the highest value that is within the limit.
+pub type LoadLimits = BTreeMap<String, u64>;
 
-/// Names of status variables with the highest value that is no load.
-pub type MaxLoad = BTreeMap<String, u64>;
+/// `throttle.maxLoad`.
+#[derive(Default)]
+pub(super) struct MaxLoad;
 
-/// Watches until the attempt ends. What cannot be read never ends the attempt.
-///
-/// # Errors
-///
-/// None.
-pub async fn watch(context: Arc<Context>) -> Result<()> {
-    let (mut session, mut judge, mut known) = (None, Judge::default(), MaxLoad::new());
-    loop {
-        let limits = context.tuning().throttle.max_load;
-        if limits != known {
-            (judge, known) = (Judge::default(), limits.clone());
-        }
-        let reason = match limits.is_empty() {
-            true => None,
-            false => judge.hear(read(&context, &mut session, &limits).await),
-        };
-        context.throttle.judge_load(limits, reason);
-        if context.pause_for(INTERVAL).await.is_err() {
-            context.stop.cancelled().await;
-            return Ok(());
-        }
+/// `throttle.criticalLoad`.
+#[derive(Default)]
+pub(super) struct CriticalLoad;
+
+impl Probe for MaxLoad {
+    const SIGNAL: Signal = Signal::MaxLoad;
+
+    async fn look(
+        &mut self,
+        _: &Context,
+        session: &mut Session,
+        limits: &Limits,
+    ) -> Result<Option<String>, Error> {
+        read(session, Self::SIGNAL, &limits.max_load).await
     }
 }
 
-async fn read(context: &Context, session: &mut Option<Session>, limits: &MaxLoad) -> Reading {
-    let known = match session.take() {
-        Some(session) if session.is_usable() => Ok(session),
-        _ => context.open(Role::Control).await,
-    };
-    let Ok(mut usable) = known else { return blind("it cannot be reached") };
+impl Probe for CriticalLoad {
+    const SIGNAL: Signal = Signal::CriticalLoad;
+
+    async fn look(
+        &mut self,
+        _: &Context,
+        session: &mut Session,
+        limits: &Limits,
+    ) -> Result<Option<String>, Error> {
+        read(session, Self::SIGNAL, &limits.critical_load).await
+    }
+}
+
+async fn read(
+    session: &mut Session,
+    signal: Signal,
+    limits: &LoadLimits,
+) -> Result<Option<String>, Error> {
     let names: Vec<&str> = limits.keys().map(String::as_str).collect();
-    let values = server::read_status(&mut usable, &names).await;
-    *session = Some(usable);
-    match values {
-        Ok(values) => compare(limits, &values),
-        Err(error) => blind(&error.to_string()),
-    }
+    Ok(compare(signal, limits, &server::read_status(session, &names).await?))
 }
 
-fn blind(why: &str) -> Reading {
-    Reading::Blind(format!("the load of the server cannot be read: {why}"))
-}
-
-fn compare(limits: &MaxLoad, values: &BTreeMap<String, String>) -> Reading {
-    let mut beyond = Vec::new();
+fn compare(
+    signal: Signal,
+    limits: &LoadLimits,
+    values: &BTreeMap<String, String>,
+) -> Option<String> {
+    let (word, mut beyond) = (signal.as_str(), Vec::new());
     for (name, limit) in limits {
         let value = values.get(&name.to_lowercase());
         match value.and_then(|value| value.parse::<u64>().ok()) {
             Some(value) if value > *limit => {
-                beyond.push(format!("{name} is {value}, above its maxLoad of {limit}"));
+                beyond.push(format!("{name} is {value}, above its {word} of {limit}"));
             }
             Some(_) => {}
             None => beyond.push(format!(
-                "throttle.maxLoad names {name}, which is no status variable with a number on this server"
+                "throttle.{word} names {name}, which is no status variable with a number on this server"
             )),
         }
     }
-    if beyond.is_empty() { Reading::Good } else { Reading::Bad(beyond.join("; ")) }
+    (!beyond.is_empty()).then(|| beyond.join("; "))
 }
 
 #[cfg(test)]
@@ -94,13 +95,9 @@ mod tests {
         ];
         for (limits, expected) in rows {
             let limits = limits.iter().map(|(name, limit)| ((*name).to_owned(), *limit)).collect();
-            match compare(&limits, &values) {
-                Reading::Good => assert_eq!(expected, "", "{limits:?}"),
-                Reading::Bad(words) => {
-                    assert!(!expected.is_empty() && words.contains(expected), "{words}");
-                }
-                Reading::Blind(why) => panic!("blind: {why}"),
-            }
+            let found = compare(Signal::MaxLoad, &limits, &values);
+            assert_eq!(found.is_some(), !expected.is_empty(), "{limits:?}: {found:?}");
+            assert!(found.unwrap_or_default().contains(expected), "{limits:?}");
         }
     }
 }

@@ -2,9 +2,22 @@
 //! thing and states its reason here; the row copy, verification and the cut-over ask whether any of them
 //! holds. A signal that cannot see counts as bad news.
 
-pub mod judge;
-pub mod lag;
+mod commit;
+mod history;
+mod judge;
 pub mod load;
+mod probe;
+pub mod query;
+pub mod recovery;
+mod redo;
+pub mod replicas;
+pub mod retention;
+mod retries;
+mod running;
+pub mod server;
+pub mod signal;
+pub mod slowdown;
+mod stream;
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -12,50 +25,36 @@ use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
 
+pub use self::signal::Signal;
 use super::meter::Meter;
 
-/// What a signal watches; the word that metrics use.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub enum Signal {
-    /// A control replica further behind than `throttle.maxLag`.
-    MaxLag,
-    /// Status variables of the server above `throttle.maxLoad`.
-    MaxLoad,
-    /// `copy.maxRowsPerSecond`.
-    MaxRowsPerSecond,
-    /// `throttle.niceRatio`.
-    NiceRatio,
-}
-
-impl Signal {
-    /// Its word.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::MaxLag => "maxLag",
-            Self::MaxLoad => "maxLoad",
-            Self::MaxRowsPerSecond => "maxRowsPerSecond",
-            Self::NiceRatio => "niceRatio",
-        }
-    }
-
-    /// Whether nothing is copied, compared or swapped as long as it has a reason. The others only make
-    /// the copy slower.
-    fn holds(self) -> bool {
-        match self {
-            Self::MaxLag | Self::MaxLoad => true,
-            Self::MaxRowsPerSecond | Self::NiceRatio => false,
-        }
-    }
-}
-
-/// What has to be within its limit for the migration to go on.
+/// What has to be within its limit for the migration to go on; what is absent has none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Limits {
-    /// How far a control replica may be behind; none means no limit.
+    /// How far a control replica may be behind.
     pub max_lag: Option<Duration>,
-    /// Status variables with the highest value at which nothing has to wait; empty means none.
-    pub max_load: load::MaxLoad,
+    /// How far behind a control replica makes the migration pause.
+    pub critical_lag: Option<Duration>,
+    /// Transactions that a control replica may have received and not applied.
+    pub max_apply_backlog: Option<u64>,
+    /// How far the stream may be behind the server.
+    pub max_stream_lag: Option<Duration>,
+    /// Status variables with the highest value at which nothing has to wait.
+    pub max_load: load::LoadLimits,
+    /// Status variables with the highest value at which nothing has to pause.
+    pub critical_load: load::LoadLimits,
+    /// Running sessions for each processor.
+    pub max_running_per_core: Option<u64>,
+    /// How long a small commit may take.
+    pub max_commit_latency: Option<Duration>,
+    /// Row versions that may wait to be purged.
+    pub max_history_list_length: Option<u64>,
+    /// How full the redo log may be, in percent.
+    pub max_redo_percent: Option<u64>,
+    /// Transactions of ours that may be repeated in a minute.
+    pub max_retries_per_minute: Option<u64>,
+    /// How many times slower than its baseline the application may be, in percent: 140 is 1.4 times.
+    pub max_slowdown_percent: Option<u64>,
 }
 
 /// Why a migration goes slower than it could.
@@ -74,15 +73,16 @@ pub struct Reason {
 /// All reasons of an attempt.
 pub struct Throttle {
     reasons: Mutex<BTreeMap<Signal, Reason>>,
-    /// The limits that the reasons are about.
-    judged: Mutex<Limits>,
+    /// The limits that each signal has judged last.
+    judged: Mutex<BTreeMap<Signal, Limits>>,
+    pace: Mutex<slowdown::Pace>,
     meter: Meter,
 }
 
 impl Throttle {
     /// No reason yet; every change is published there.
     pub fn new(meter: Meter) -> Self {
-        Self { reasons: Mutex::default(), judged: Mutex::default(), meter }
+        Self { reasons: Mutex::default(), judged: Mutex::default(), pace: Mutex::default(), meter }
     }
 
     /// States the reason of a signal, or that it has none.
@@ -103,16 +103,32 @@ impl Throttle {
         self.meter.update(|progress| progress.throttled = all);
     }
 
-    /// States what was found about the lag under this limit.
-    pub fn judge_lag(&self, limit: Option<Duration>, words: Option<String>) {
-        self.state(Signal::MaxLag, words);
-        self.judged().max_lag = limit;
+    /// States what a signal has found under these limits.
+    fn judge(&self, signal: Signal, limits: &Limits, words: Option<String>) {
+        self.state(signal, words);
+        let mut judged = self.judged.lock().unwrap_or_else(PoisonError::into_inner);
+        judged.insert(signal, limits.clone());
     }
 
-    /// States what was found about the load under these limits.
-    pub fn judge_load(&self, limits: load::MaxLoad, words: Option<String>) {
-        self.state(Signal::MaxLoad, words);
-        self.judged().max_load = limits;
+    /// How quickly the row copy may go for the application's sake.
+    pub fn pace(&self) -> slowdown::Pace {
+        *self.pace.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set_pace(&self, pace: slowdown::Pace) {
+        *self.pace.lock().unwrap_or_else(PoisonError::into_inner) = pace;
+    }
+
+    /// What makes the migration pause now, and what else holds it.
+    fn dangers(&self) -> recovery::Dangers {
+        let reasons = self.lock();
+        let words = |chosen: fn(&Reason) -> bool| -> Option<String> {
+            reasons.values().find(|reason| chosen(reason)).map(|reason| reason.words.clone())
+        };
+        recovery::Dangers {
+            pausing: words(|reason| reason.signal.pauses()),
+            holding: words(|reason| reason.signal.holds() && reason.signal != Signal::AutoPause),
+        }
     }
 
     /// Why nothing may be copied, compared or swapped under these limits; `None` when all may go on. What
@@ -127,16 +143,13 @@ impl Throttle {
     }
 
     fn unknown(&self, limits: &Limits) -> Option<&'static str> {
-        let judged = self.judged();
-        if limits.max_lag.is_some() && limits.max_lag != judged.max_lag {
-            return Some("the lag of the control replicas");
-        }
-        let load = !limits.max_load.is_empty() && limits.max_load != judged.max_load;
-        load.then_some("the load of the server")
-    }
-
-    fn judged(&self) -> MutexGuard<'_, Limits> {
-        self.judged.lock().unwrap_or_else(PoisonError::into_inner)
+        let judged = self.judged.lock().unwrap_or_else(PoisonError::into_inner);
+        let unknown = Signal::LIMITED.into_iter().find(|signal| {
+            let setting = signal.setting(limits);
+            let known = judged.get(signal).and_then(|limits| signal.setting(limits));
+            setting.is_some() && setting != known
+        });
+        unknown.map(Signal::subject)
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<Signal, Reason>> {
@@ -172,8 +185,8 @@ mod tests {
     fn what_was_not_looked_at_yet_holds() {
         let throttle = Throttle::new(Meter::new(watch::Sender::new(Meter::blank())));
         let second = Some(Duration::from_secs(1));
-        let load = |limit| load::MaxLoad::from([("Threads_running".to_owned(), limit)]);
-        let mut limits = Limits { max_lag: second, max_load: load(30) };
+        let load = |limit| load::LoadLimits::from([("Threads_running".to_owned(), limit)]);
+        let mut limits = Limits { max_lag: second, max_load: load(30), ..Limits::default() };
         let expect = |limits: &Limits, words: Option<&str>| {
             let found = throttle.hold(limits);
             assert_eq!(found.is_some(), words.is_some(), "{found:?}");
@@ -181,13 +194,13 @@ mod tests {
         };
         expect(&Limits::default(), None);
         expect(&limits, Some("the lag of the control replicas is not known yet"));
-        throttle.judge_lag(second, None);
+        throttle.judge(Signal::MaxLag, &limits, None);
         expect(&limits, Some("the load of the server is not known yet"));
-        throttle.judge_load(load(30), None);
+        throttle.judge(Signal::MaxLoad, &limits, None);
         expect(&limits, None);
         limits.max_load = load(20);
         expect(&limits, Some("the load of the server is not known yet"));
-        throttle.judge_load(load(20), Some("Threads_running is 25".to_owned()));
+        throttle.judge(Signal::MaxLoad, &limits, Some("Threads_running is 25".to_owned()));
         expect(&limits, Some("Threads_running is 25"));
     }
 }

@@ -200,7 +200,9 @@ async fn compare_range(
         differing(&source, &shadow)
     };
     session.roll_back(BATCH_LIMIT).await.doing("close a snapshot")?;
-    let compared = Compared { rows: source.rows, took: began.elapsed(), differing };
+    let took = began.elapsed();
+    context.rest_after(took).await;
+    let compared = Compared { rows: source.rows, took, differing };
     Ok((session, bounds, compared))
 }
 
