@@ -214,6 +214,12 @@ pub struct ProgressStatus {
     /// How far the control replica that is furthest behind is; absent when none can be seen.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub replica_lag: Option<String>,
+    /// How long the binlog still keeps what a restart would need; absent when it is kept for ever.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub binlog_headroom: Option<String>,
+    /// What the latest pause of this attempt has cost.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_pause: Option<PauseStatus>,
     /// Time to the end of the row copy; absent when unknown.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub eta: Option<String>,
@@ -236,11 +242,33 @@ pub struct ProgressStatus {
 #[derive(JsonSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ThrottleReason {
+    /// What is watched, one word: the field that sets its limit, or `autoPause`, `query`, `retention`,
+    /// `baseline`.
+    pub signal: String,
     /// The reason, in words.
     pub reason: String,
     /// Since when.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub since: Option<Time>,
+}
+
+/// What a pause has cost.
+#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct PauseStatus {
+    /// Why it was paused.
+    pub reason: String,
+    /// When it began.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<Time>,
+    /// How long it lasted.
+    pub lasted: String,
+    /// Keys that were applied meanwhile.
+    pub keys_applied: i64,
+    /// Keys that waited to be applied at its end.
+    pub backlog: i64,
+    /// Time that applying them was expected to take.
+    pub catch_up: String,
 }
 
 /// What a worker says of itself.

@@ -168,6 +168,9 @@ fn running(observed: &Observed, report: &WorkerReport) -> Told {
             "copied, verified and kept current; kubectl ghostship cut-over lets the swap happen"
                 .to_owned(),
         ),
+        _ if has_paused_itself(migration.status.as_ref()) => {
+            ("AutoPaused", Health::Suspended, throttled(migration.status.as_ref()))
+        }
         _ if is_throttled(migration.status.as_ref()) => {
             ("Throttled", Health::Progressing, throttled(migration.status.as_ref()))
         }
@@ -195,6 +198,12 @@ fn work(phase: &str) -> &'static str {
 fn is_throttled(status: Option<&SchemaMigrationStatus>) -> bool {
     let progress = status.and_then(|status| status.progress.as_ref());
     progress.is_some_and(|progress| !progress.throttled.is_empty())
+}
+
+fn has_paused_itself(status: Option<&SchemaMigrationStatus>) -> bool {
+    let progress = status.and_then(|status| status.progress.as_ref());
+    let mut reasons = progress.into_iter().flat_map(|progress| &progress.throttled);
+    reasons.any(|reason| reason.signal == "autoPause")
 }
 
 fn throttled(status: Option<&SchemaMigrationStatus>) -> String {
@@ -264,6 +273,9 @@ mod tests {
             merge(&mut all, &changes);
             all
         };
+        let danger = json!({"status": {"progress": {"throttled": [
+            {"signal": "autoPause", "reason": "paused itself"}, {"signal": "maxLag", "reason": "lag"}
+        ]}}});
         let slow = json!({"status": {"progress": {"throttled": [{"reason": "lag"}]}}});
         let rows = [
             (json!({}), Worker::Absent, "Starting", "WorkerStarting", Health::Progressing),
@@ -276,6 +288,7 @@ mod tests {
             ),
             (in_phase("RowCopy"), active(), "RowCopy", "Running", Health::Progressing),
             (with("RowCopy", slow), active(), "RowCopy", "Throttled", Health::Progressing),
+            (with("RowCopy", danger), active(), "RowCopy", "AutoPaused", Health::Suspended),
             (
                 with("RowCopy", json!({"spec": {"paused": true}})),
                 active(),

@@ -16,8 +16,8 @@ use super::{Assignment, Ended};
 use crate::api::migration::SchemaMigration;
 use crate::api::names;
 use crate::api::status::{
-    BlockerStatus, Ending, EndingKind, PlanStatus, ProgressStatus, SchemaMigrationStatus,
-    ThrottleReason, WorkerReport, bounded,
+    BlockerStatus, Ending, EndingKind, PauseStatus, PlanStatus, ProgressStatus,
+    SchemaMigrationStatus, ThrottleReason, WorkerReport, bounded,
 };
 use crate::api::{API_VERSION, duration};
 use crate::engine::Failure;
@@ -25,6 +25,7 @@ use crate::engine::blocker::Blocker;
 use crate::engine::outcome::{Outcome, Report};
 use crate::engine::progress::Progress;
 use crate::engine::reason::Reason;
+use crate::engine::throttle::recovery::PauseReport;
 
 /// Figures are written so often at most.
 const INTERVAL: Duration = Duration::from_secs(5);
@@ -129,6 +130,7 @@ impl Reporter {
 
     fn figures(&self, progress: &Progress) -> ProgressStatus {
         let reasons = progress.throttled.iter().map(|reason| ThrottleReason {
+            signal: reason.signal.as_str().to_owned(),
             reason: bounded(&reason.words),
             since: Timestamp::try_from(reason.since).ok().map(Time),
         });
@@ -141,7 +143,9 @@ impl Reporter {
             backlog: signed(progress.backlog),
             stream_lag: progress.stream_lag.map(duration::format),
             replica_lag: progress.replica_lag.map(duration::format),
-            eta: progress.eta.map(|eta| duration::format(Duration::from_secs(eta.as_secs()))),
+            binlog_headroom: progress.binlog_headroom.map(whole_seconds),
+            last_pause: progress.last_pause.as_ref().map(pause),
+            eta: progress.eta.map(whole_seconds),
             verified_percent: whole(progress.verified_percent),
             rows_repaired: signed(progress.rows_repaired),
             throttled: reasons.collect(),
@@ -150,6 +154,22 @@ impl Reporter {
                 .then(|| bounded(&progress.last_cut_over_error)),
         }
     }
+}
+
+fn pause(report: &PauseReport) -> PauseStatus {
+    let seconds = |seconds| duration::format(Duration::from_secs(seconds));
+    PauseStatus {
+        reason: bounded(&report.reason),
+        since: Timestamp::try_from(report.since).ok().map(Time),
+        lasted: seconds(report.seconds),
+        keys_applied: signed(report.keys_applied),
+        backlog: signed(report.backlog),
+        catch_up: seconds(report.catch_up_seconds),
+    }
+}
+
+fn whole_seconds(time: Duration) -> String {
+    duration::format(Duration::from_secs(time.as_secs()))
 }
 
 fn plan(progress: &Progress) -> Option<PlanStatus> {

@@ -10,6 +10,7 @@ mod files;
 mod frame;
 mod gate;
 mod gitops;
+mod guard;
 mod hostile;
 mod monitoring;
 mod named_losses;
@@ -54,6 +55,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     trials.extend(cut_over::trials());
     trials.extend(obstacles::trials());
     trials.extend(wishes::trials());
+    trials.extend(guard::trials());
     trials.extend(throttle::trials());
     trials.extend(refusals::trials());
     trials.extend(hostile::trials());

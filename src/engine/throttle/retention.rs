@@ -69,10 +69,8 @@ mod tests {
     fn only_a_position_that_stands_still_grows_old() {
         let (mut durable, start) = (Durable::default(), Instant::now());
         let coordinates = Coordinates { file: "binlog.1".to_owned(), offset: 4 };
-        let at = |gtids: &str| Position {
-            coordinates: coordinates.clone(),
-            gtids: gtids.parse().ok(),
-        };
+        let at =
+            |gtids: &str| Position { coordinates: coordinates.clone(), gtids: gtids.parse().ok() };
         let uuid = "3e11fa47-71ca-11e1-9e33-c80aa9429562";
         let (one, two) = (at(&format!("{uuid}:1-5")), at(&format!("{uuid}:1-6")));
         assert_eq!(durable.stands(&one, start), Duration::ZERO);

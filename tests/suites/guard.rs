@@ -1,0 +1,378 @@
+//! What a migration watches besides load and lag, each on a real server that is brought beyond the limit
+//! and back; and pausing by itself on danger.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use libtest_mimic::Trial;
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+
+use crate::support::client::{Client, ident};
+use crate::support::database::Database;
+use crate::support::ghostship::Ghostship;
+use crate::support::scene::{RUN, Scene, Shape, expect_code};
+use crate::support::server::{Flavour, PrivateServer, Server};
+
+/// Connections that a quiet test stays below, writers, worker and verification together.
+const QUIET: u64 = 60;
+/// Connections that a load has more.
+const LOAD: usize = 80;
+
+/// The tests.
+pub(crate) fn trials() -> Vec<Trial> {
+    vec![
+        super::trial("guard::history_list_holds".to_owned(), history),
+        super::trial("guard::a_full_redo_log_holds".to_owned(), redo),
+        super::trial("guard::running_sessions_hold".to_owned(), running),
+        super::trial("guard::slow_commits_hold".to_owned(), commits),
+        super::trial("guard::a_late_stream_holds".to_owned(), stream),
+        super::trial("guard::what_replicas_have_to_apply_holds".to_owned(), apply_backlog),
+        super::trial("guard::lag_by_the_status_of_a_replica_holds".to_owned(), status_lag),
+        super::trial("guard::the_query_of_the_target_holds".to_owned(), query),
+        super::trial("guard::a_query_that_fails_holds".to_owned(), broken_query),
+        super::trial("guard::pauses_on_danger_and_goes_on".to_owned(), danger),
+        super::trial("guard::asks_a_person_after_enough_resumes".to_owned(), asks),
+        super::trial("guard::repeated_transactions_pause".to_owned(), retries),
+        super::trial("guard::goes_slower_for_a_slow_application".to_owned(), slowdown),
+    ]
+}
+
+/// A copy that takes a minute and is limited by `throttle`.
+async fn begin(scene: &mut Scene, throttle: Value) -> Result<Ghostship> {
+    let slow = json!({"threads": 1, "chunkTime": "10ms", "maxRowsPerSecond": 50});
+    scene.manifest.set(&[("/throttle", throttle), ("/copy", slow)])?;
+    scene.run(None)
+}
+
+/// Waits until it is held for a reason of this signal with these words, and sees that it stays so at full
+/// speed.
+async fn expect_held(
+    scene: &mut Scene,
+    run: &mut Ghostship,
+    (signal, words): (&str, &str),
+) -> Result<()> {
+    let told = |line: &Value| tells(line, signal, words);
+    let held = run.wait_until(&format!("held by {signal}"), RUN, told).await?;
+    scene.manifest.set(&[("/copy/maxRowsPerSecond", json!(0))])?;
+    let mut copied = Vec::new();
+    let mut known = held;
+    for _ in 0..3 {
+        scene.registers.wait_for_more(50).await?;
+        known = run.wait_until("a later line", RUN, |line| *line != known).await?;
+        copied.push(known["rowsCopied"].clone());
+    }
+    ensure!(tells(&known, signal, ""), "it is no longer held by {signal}: {known}");
+    ensure!(copied[1] == copied[2], "it is held by {signal} and copies: {copied:?}");
+    Ok(())
+}
+
+fn tells(line: &Value, signal: &str, words: &str) -> bool {
+    let reasons = line["throttled"].as_array().into_iter().flatten();
+    reasons.into_iter().any(|one| {
+        one["signal"] == signal && one["reason"].as_str().is_some_and(|text| text.contains(words))
+    })
+}
+
+async fn expect_end(scene: Scene, run: Ghostship) -> Result<()> {
+    expect_code(&run.wait(RUN).await?, 0)?;
+    scene.expect_completed().await
+}
+
+async fn history() -> Result<()> {
+    let mut scene = Scene::shared("guard_history", Flavour::Gtid, Shape::default()).await?;
+    let mut reader = scene.database.connect().await?;
+    reader.exec("START TRANSACTION WITH CONSISTENT SNAPSHOT").await?;
+    let mut run = begin(&mut scene, json!({"maxHistoryListLength": 20})).await?;
+    expect_held(&mut scene, &mut run, ("maxHistoryListLength", "above maxHistoryListLength of 20"))
+        .await?;
+    reader.close().await?;
+    // The other tests of the server write as well.
+    scene.manifest.set(&[("/throttle/maxHistoryListLength", json!(1_000_000_000))])?;
+    expect_end(scene, run).await
+}
+
+async fn redo() -> Result<()> {
+    let server = Server::private("guard-redo", &[])?;
+    let mut scene = Scene::on(server.server(), "guard_redo", Shape::default()).await?;
+    let mut root = scene.database.connect().await?;
+    root.exec("SET GLOBAL innodb_redo_log_capacity = 8388608").await?;
+    let mut run = begin(&mut scene, json!({"maxRedoPercent": 1})).await?;
+    expect_held(&mut scene, &mut run, ("maxRedoPercent", "% full, above maxRedoPercent of 1"))
+        .await?;
+    root.exec("SET GLOBAL innodb_redo_log_capacity = 1073741824").await?;
+    root.close().await?;
+    expect_end(scene, run).await
+}
+
+async fn running() -> Result<()> {
+    let server = Server::private("guard-running", &[])?;
+    let mut scene = Scene::on(server.server(), "guard_running", Shape::default()).await?;
+    let cores = std::thread::available_parallelism()?.get();
+    let sleepers = Sleepers::start(&scene.database, 8 * cores + 1, "20").await?;
+    let mut run = begin(&mut scene, json!({"maxRunningPerCore": 8})).await?;
+    let words = ("maxRunningPerCore", "processors, above maxRunningPerCore of 8");
+    expect_held(&mut scene, &mut run, words).await?;
+    sleepers.stop().await;
+    expect_end(scene, run).await
+}
+
+async fn commits() -> Result<()> {
+    let server = Server::private("guard-commits", &[])?;
+    let mut scene = Scene::on(server.server(), "guard_commits", Shape::default()).await?;
+    let mut root = scene.database.connect().await?;
+    root.exec("SET GLOBAL binlog_group_commit_sync_delay = 300000").await?;
+    let mut run = begin(&mut scene, json!({"maxCommitLatency": "50ms"})).await?;
+    let words = ("maxCommitLatency", "above maxCommitLatency of 50ms");
+    expect_held(&mut scene, &mut run, words).await?;
+    root.exec("SET GLOBAL binlog_group_commit_sync_delay = 0").await?;
+    root.close().await?;
+    scene.manifest.set(&[("/throttle/maxCommitLatency", json!("60s"))])?;
+    expect_end(scene, run).await
+}
+
+/// Our heartbeats come back through the stream as late as their commits.
+async fn stream() -> Result<()> {
+    let server = Server::private("guard-stream", &[])?;
+    let mut scene = Scene::on(server.server(), "guard_stream", Shape::default()).await?;
+    let mut root = scene.database.connect().await?;
+    root.exec("SET GLOBAL binlog_group_commit_sync_delay = 300000").await?;
+    let mut run = begin(&mut scene, json!({"maxStreamLag": "100ms"})).await?;
+    let words = ("maxStreamLag", "behind the server, more than maxStreamLag of 0.1 s");
+    expect_held(&mut scene, &mut run, words).await?;
+    root.exec("SET GLOBAL binlog_group_commit_sync_delay = 0").await?;
+    root.close().await?;
+    scene.manifest.set(&[("/throttle/maxStreamLag", json!("1h"))])?;
+    expect_end(scene, run).await
+}
+
+/// A primary, a replica that is watched, and a copy under this limit.
+async fn watched(
+    label: &str,
+    throttle: Value,
+    replica_fields: Value,
+) -> Result<(PrivateServer, PrivateServer, Scene, Ghostship)> {
+    let primary = Server::private(&format!("guard-{label}-primary"), &[])?;
+    let replica = primary.replica(&format!("guard-{label}-replica"))?;
+    let mut scene =
+        Scene::on(primary.server(), &format!("guard_{label}"), Shape::default()).await?;
+    let (host, port) = replica.server().address()?;
+    let mut place = json!({"host": host, "port": port});
+    if let (Some(place), Value::Object(fields)) = (place.as_object_mut(), replica_fields) {
+        place.extend(fields);
+    }
+    scene.manifest.set_target(&[("/controlReplicas", json!([place]))])?;
+    let run = begin(&mut scene, throttle).await?;
+    Ok((primary, replica, scene, run))
+}
+
+async fn on(server: &PrivateServer, statements: &[&str]) -> Result<()> {
+    let mut client = Client::connect(server.server().url(), None).await?;
+    for statement in statements {
+        client.exec(statement).await?;
+    }
+    client.close().await
+}
+
+async fn apply_backlog() -> Result<()> {
+    let limits = json!({"maxApplyBacklog": 50});
+    let (primary, replica, mut scene, mut run) = watched("backlog", limits, json!({})).await?;
+    run.wait_for("RowCopy", RUN).await?;
+    on(&replica, &["STOP REPLICA SQL_THREAD"]).await?;
+    let words = ("maxApplyBacklog", "transactions to apply, above maxApplyBacklog of 50");
+    expect_held(&mut scene, &mut run, words).await?;
+    on(&replica, &["START REPLICA SQL_THREAD"]).await?;
+    let ended = expect_end(scene, run).await;
+    drop((primary, replica));
+    ended
+}
+
+async fn status_lag() -> Result<()> {
+    let limits = json!({"maxLag": "3s"});
+    let by_status = json!({"lag": "Status"});
+    let (primary, replica, mut scene, mut run) = watched("status", limits, by_status).await?;
+    run.wait_for("RowCopy", RUN).await?;
+    delay(&replica, 30).await?;
+    expect_held(&mut scene, &mut run, ("maxLag", "behind, more than maxLag of 3 s")).await?;
+    delay(&replica, 0).await?;
+    let ended = expect_end(scene, run).await;
+    drop((primary, replica));
+    ended
+}
+
+async fn delay(replica: &PrivateServer, seconds: u32) -> Result<()> {
+    let delay = format!("CHANGE REPLICATION SOURCE TO SOURCE_DELAY = {seconds}");
+    on(replica, &["STOP REPLICA", &delay, "START REPLICA"]).await
+}
+
+/// A table by which an administrator stops migrations.
+async fn gate(scene: &mut Scene) -> Result<Client> {
+    let mut root = scene.database.connect_twin().await?;
+    root.exec("CREATE TABLE closed (why INT NOT NULL)").await?;
+    let gate = format!("SELECT COUNT(*) FROM {}.closed", ident(&scene.database.twin));
+    scene.manifest.set_target(&[("/probes", json!({"query": gate}))])?;
+    Ok(root)
+}
+
+async fn query() -> Result<()> {
+    let mut scene = Scene::shared("guard_query", Flavour::Gtid, Shape::default()).await?;
+    let mut root = gate(&mut scene).await?;
+    let mut run = begin(&mut scene, json!({})).await?;
+    let copied = |line: &Value| line["rowsCopied"].as_u64() > Some(0);
+    run.wait_until("rows are copied while the gate is open", RUN, copied).await?;
+    root.exec("INSERT INTO closed VALUES (1)").await?;
+    expect_held(&mut scene, &mut run, ("query", "answers 1, and not 0")).await?;
+    root.exec("DELETE FROM closed").await?;
+    root.close().await?;
+    expect_end(scene, run).await
+}
+
+async fn broken_query() -> Result<()> {
+    let mut scene = Scene::shared("guard_broken", Flavour::Gtid, Shape::default()).await?;
+    let mut root = gate(&mut scene).await?;
+    root.exec("DROP TABLE closed").await?;
+    let mut run = begin(&mut scene, json!({})).await?;
+    expect_held(&mut scene, &mut run, ("query", "cannot be read")).await?;
+    root.exec("CREATE TABLE closed (why INT NOT NULL)").await?;
+    root.close().await?;
+    expect_end(scene, run).await
+}
+
+/// Connections that do nothing but count.
+async fn load(scene: &Scene) -> Result<Vec<Client>> {
+    let mut connections = Vec::new();
+    for _ in 0..LOAD {
+        connections.push(scene.database.connect().await?);
+    }
+    Ok(connections)
+}
+
+async fn close(connections: Vec<Client>) -> Result<()> {
+    for connection in connections {
+        connection.close().await?;
+    }
+    Ok(())
+}
+
+fn critical(resume: &Value) -> Value {
+    json!({"criticalLoad": {"Threads_connected": QUIET}, "autoResume": resume})
+}
+
+/// It is still paused when the danger is over, goes on after health that lasts, and tells what it cost.
+async fn danger() -> Result<()> {
+    let server = Server::private("guard-danger", &[])?;
+    let mut scene = Scene::on(server.server(), "guard_danger", Shape::default()).await?;
+    let mut run = begin(&mut scene, critical(&json!({"healthyFor": "5s"}))).await?;
+    run.wait_for("RowCopy", RUN).await?;
+    let connections = load(&scene).await?;
+    let words = ("autoPause", "paused itself: Threads_connected is");
+    expect_held(&mut scene, &mut run, words).await?;
+    close(connections).await?;
+    let over = |line: &Value| {
+        tells(line, "autoPause", "paused itself") && !tells(line, "criticalLoad", "above")
+    };
+    run.wait_until("still paused when the danger is over", RUN, over).await?;
+    let told = |line: &Value| line["lastPause"]["reason"].is_string();
+    let line = run.wait_until("what the pause cost", RUN, told).await?;
+    let pause = &line["lastPause"];
+    ensure!(pause["seconds"].as_u64() >= Some(5), "it went on too soon: {pause}");
+    ensure!(pause["keysApplied"].as_u64() > Some(0), "nothing was applied meanwhile: {pause}");
+    expect_end(scene, run).await
+}
+
+async fn asks() -> Result<()> {
+    let server = Server::private("guard-asks", &[])?;
+    let mut scene = Scene::on(server.server(), "guard_asks", Shape::default()).await?;
+    let resume = json!({"healthyFor": "1s", "max": 0});
+    let mut run = begin(&mut scene, critical(&resume)).await?;
+    run.wait_for("RowCopy", RUN).await?;
+    close(load(&scene).await?).await?;
+    let connections = load(&scene).await?;
+    let told = |line: &Value| tells(line, "autoPause", "set paused to true and back to false");
+    run.wait_until("a person is asked", RUN, told).await?;
+    close(connections).await?;
+    let over = |line: &Value| !tells(line, "criticalLoad", "above");
+    run.wait_until("the danger is over", RUN, over).await?;
+    expect_held(&mut scene, &mut run, ("autoPause", "set paused to true")).await?;
+    scene.manifest.set(&[("/paused", json!(true))])?;
+    let paused = |line: &Value| line["waitingFor"].to_string().contains("paused");
+    run.wait_until("a person pauses it", RUN, paused).await?;
+    scene.manifest.set(&[("/paused", json!(false))])?;
+    expect_end(scene, run).await
+}
+
+/// Rows of the shadow table that somebody locks: batches are repeated.
+async fn retries() -> Result<()> {
+    let mut scene = Scene::shared("guard_retries", Flavour::Gtid, Shape::default()).await?;
+    let limits = json!({"maxRetriesPerMinute": 0, "autoResume": {"healthyFor": "1s"}});
+    let mut run = begin(&mut scene, limits).await?;
+    let copied = |line: &Value| line["rowsCopied"].as_u64() > Some(100);
+    run.wait_until("rows are copied", RUN, copied).await?;
+    let mut locker = scene.database.connect().await?;
+    locker.exec("START TRANSACTION").await?;
+    locker.rows("SELECT * FROM t_gho FOR UPDATE").await?;
+    let told = |line: &Value| tells(line, "autoPause", "repeated in a minute");
+    run.wait_until("paused for what is repeated", RUN, told).await?;
+    locker.exec("ROLLBACK").await?;
+    locker.close().await?;
+    scene.manifest.set(&[
+        ("/throttle/maxRetriesPerMinute", json!(1_000_000)),
+        ("/copy/maxRowsPerSecond", json!(0)),
+    ])?;
+    expect_end(scene, run).await
+}
+
+/// Sessions of the application whose statements take their time.
+struct Sleepers {
+    tasks: JoinSet<Result<()>>,
+    ended: Arc<AtomicBool>,
+}
+
+impl Sleepers {
+    async fn start(database: &Database, count: usize, seconds: &str) -> Result<Self> {
+        let (mut tasks, ended) = (JoinSet::new(), Arc::new(AtomicBool::new(false)));
+        for _ in 0..count {
+            let (mut client, ended) = (database.connect().await?, Arc::clone(&ended));
+            let sleep = format!("SELECT SLEEP({seconds})");
+            tasks.spawn(async move {
+                while !ended.load(Ordering::Relaxed) {
+                    client.rows(&sleep).await?;
+                }
+                client.close().await
+            });
+        }
+        Ok(Self { tasks, ended })
+    }
+
+    /// Ends them; a statement that still runs is left to the server.
+    async fn stop(mut self) {
+        self.ended.store(true, Ordering::Relaxed);
+        let wait = async { while self.tasks.join_next().await.is_some() {} };
+        let _longest = tokio::time::timeout(Duration::from_secs(30), wait).await;
+    }
+}
+
+async fn slowdown() -> Result<()> {
+    let server = Server::private("guard-slowdown", &[])?;
+    let shape = Shape { rows: 20_000, ..Shape::default() };
+    let mut scene = Scene::on(server.server(), "guard_slowdown", shape).await?;
+    let copy = json!({"threads": 2, "chunkTime": "20ms", "maxRowsPerSecond": 200});
+    scene.manifest.set(&[("/throttle", json!({"maxSlowdown": "3"})), ("/copy", copy)])?;
+    let mut run = scene.run(None)?;
+    let measured = |line: &Value| tells(line, "baseline", "measured without the migration");
+    let line = run.wait_until("the application is measured", RUN, measured).await?;
+    ensure!(line["rowsCopied"] == 0, "it copied before it knew the application: {line}");
+    let copied = |line: &Value| line["rowsCopied"].as_u64() > Some(0);
+    run.wait_until("rows are copied", RUN, copied).await?;
+    let sleepers = Sleepers::start(&scene.database, 8, "0.1").await?;
+    let slow = |line: &Value| tells(line, "maxSlowdown", "goes at 10 % of one thread");
+    let line = run.wait_until("it goes at its lowest speed", RUN, slow).await?;
+    let rows = |line: &Value| line["rowsCopied"].as_u64().unwrap_or_default();
+    let before = rows(&line);
+    run.wait_until("it goes on all the same", RUN, |line| rows(line) > before).await?;
+    sleepers.stop().await;
+    scene.manifest.set(&[("/copy/maxRowsPerSecond", json!(0))])?;
+    expect_end(scene, run).await
+}
