@@ -169,7 +169,7 @@ fn running(observed: &Observed, report: &WorkerReport) -> Told {
                 .to_owned(),
         ),
         _ if has_paused_itself(migration.status.as_ref()) => {
-            ("AutoPaused", Health::Suspended, throttled(migration.status.as_ref()))
+            ("AutoPaused", Health::Progressing, throttled(migration.status.as_ref()))
         }
         _ if is_throttled(migration.status.as_ref()) => {
             ("Throttled", Health::Progressing, throttled(migration.status.as_ref()))
@@ -288,7 +288,7 @@ mod tests {
             ),
             (in_phase("RowCopy"), active(), "RowCopy", "Running", Health::Progressing),
             (with("RowCopy", slow), active(), "RowCopy", "Throttled", Health::Progressing),
-            (with("RowCopy", danger), active(), "RowCopy", "AutoPaused", Health::Suspended),
+            (with("RowCopy", danger), active(), "RowCopy", "AutoPaused", Health::Progressing),
             (
                 with("RowCopy", json!({"spec": {"paused": true}})),
                 active(),
