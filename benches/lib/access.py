@@ -1,7 +1,8 @@
 """Turns a server's URL into files, so that no password is ever an argument.
 
 In: mysql://USER:PASSWORD@HOST:PORT on stdin, a folder and a database as arguments. Out: the folder's client.cnf,
-sysbench.cnf and password.json, readable by their owner alone; host, port and user on stdout. Must not know: the tools.
+sysbench.cnf, password.json and writers.sql, which makes the writers' own account, readable by their owner alone; host,
+port and user on stdout. Must not know: the tools.
 """
 
 import json
@@ -9,6 +10,9 @@ import os
 import sys
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
+
+# The application and the tools log in as different users, as they do in life.
+WRITERS = "bench_writers"
 
 
 def main():
@@ -20,7 +24,12 @@ def main():
     (folder / "password.json").write_text(json.dumps(password))
     (folder / "client.cnf").write_text(f"[client]\nuser={user}\npassword={password}\nhost={host}\nport={port}\n")
     (folder / "sysbench.cnf").write_text(
-        f"mysql-host={host}\nmysql-port={port}\nmysql-user={user}\nmysql-password={password}\nmysql-db={database}\n"
+        f"mysql-host={host}\nmysql-port={port}\nmysql-user={WRITERS}\nmysql-password={password}\nmysql-db={database}\n"
+    )
+    literal = "0x" + password.encode().hex()
+    (folder / "writers.sql").write_text(
+        f"SET @make = CONCAT('CREATE USER IF NOT EXISTS {WRITERS} IDENTIFIED BY ', QUOTE({literal}));\n"
+        f"PREPARE make FROM @make; EXECUTE make;\nGRANT ALL PRIVILEGES ON *.* TO {WRITERS};\n"
     )
     print(host, port, user)
 

@@ -41,6 +41,7 @@ open_server() {
     trap close_server EXIT
     url=$("$server" start "$BENCH_SERVER" -- "${server_options[@]}")
     read -r BENCH_HOST BENCH_PORT BENCH_USER < <(python3 "$here/lib/access.py" "$BENCH_WORK" "$BENCH_DATABASE" <<<"$url")
+    "$server" client "$BENCH_SERVER" <"$BENCH_WORK/writers.sql"
     mkdir -p "$out"
 }
 
