@@ -185,3 +185,84 @@ fn held(progress: &ProgressStatus, now: Timestamp) -> Vec<Held> {
 fn unsigned(count: i64) -> u64 {
     u64::try_from(count).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::controller::decide::{Worker, decide};
+    use crate::controller::publish;
+    use crate::controller::samples::{active, ended, merge, observed, reported};
+
+    /// The snapshot of the status that the controller publishes for what it observes.
+    fn seen(changes: &Value, worker: Worker) -> Snapshot {
+        let observed = observed(changes, worker);
+        let mut status = publish::status(&observed, &decide(&observed));
+        let old = observed.migration.status.clone().unwrap_or_default();
+        (status.progress, status.report) = (old.progress, old.report);
+        let migration = SchemaMigration { status: Some(status), ..observed.migration };
+        snapshot(&migration, observed.now).unwrap()
+    }
+
+    fn in_phase(phase: &str, changes: &Value) -> Value {
+        let report = json!({"attempt": 1, "phase": phase});
+        let mut all = json!({"status": {"attempt": 1, "report": report}});
+        merge(&mut all, changes);
+        all
+    }
+
+    #[test]
+    fn every_standing_has_its_stage() {
+        let postponed = json!({"spec": {"postponeCutOver": true}});
+        let rows = [
+            (json!({}), Worker::Absent, Stage::Pending),
+            (json!({"status": {"attempt": 1}}), active(), Stage::Pending),
+            (in_phase("RowCopy", &json!({})), active(), Stage::Working),
+            (in_phase("AwaitCutOver", &json!({})), active(), Stage::Working),
+            (in_phase("AwaitCutOver", &postponed), active(), Stage::Postponed),
+            (in_phase("RowCopy", &postponed), active(), Stage::Working),
+            (reported("Failed", "DiskFull"), ended(None), Stage::Retrying),
+            (reported("Refused", "Triggers"), ended(None), Stage::Failed),
+            (reported("Completed", "Completed"), ended(None), Stage::Succeeded),
+            (reported("AlreadyApplied", "AlreadyApplied"), ended(None), Stage::Succeeded),
+            (reported("Panicked", "Panicked"), ended(None), Stage::Panicked),
+            (reported("Aborted", "Aborted"), ended(None), Stage::Aborted),
+            (
+                json!({"status": {"attempt": 2, "worker": {"job": "x", "image": "x", "failures": 1}}}),
+                active(),
+                Stage::Retrying,
+            ),
+        ];
+        for (changes, worker, stage) in rows {
+            assert_eq!(seen(&changes, worker).stage, stage, "{changes}");
+        }
+    }
+
+    #[test]
+    fn figures_and_waits_are_taken_over() {
+        let changes = json!({"spec": {"paused": true}, "status": {
+            "progress": {"rowsCopied": 7, "verifiedPercent": 3, "backlog": 11, "streamLag": "2s",
+                "replicaLag": "1m5s", "cutOverAttempts": 4, "lastCutOverError": "locked",
+                "keysApplied": 99,
+                "throttled": [{"reason": "maxRowsPerSecond is 5"}, {"reason": "niceRatio is 1"},
+                    {"reason": "replica one is 9s behind", "since": "2026-01-01T11:00:00Z"}]},
+            "report": {"waitingFor": "a backup"}}});
+        let seen = seen(&in_phase("RowCopy", &changes), active());
+        assert_eq!(
+            (seen.migration.as_str(), seen.table.as_str()),
+            ("shop/add-note", "shop.orders")
+        );
+        assert_eq!(seen.lag, Some(Duration::from_secs(65)));
+        let since = "2026-01-01T11:00:00Z".parse().unwrap();
+        let words = "replica one is 9s behind".to_owned();
+        assert_eq!(seen.held, [Held { words, since }]);
+        assert_eq!(seen.paused_since, Some(super::super::samples::NOW.parse().unwrap()));
+        assert_eq!(seen.waits_for, "a backup");
+        assert_eq!((seen.cut_over_attempts, seen.backlog), (4, 11));
+        assert_eq!(seen.cut_over_error, "locked");
+        let advance =
+            Advance { phase: "RowCopy".to_owned(), rows: 7, keys: 0, verified: 300, attempts: 4 };
+        assert_eq!(seen.advance, advance);
+    }
+}
