@@ -1,3 +1,5 @@
+//! Test only: What is told of a course of events.
+
 use super::Moment::{Begins, Continues, Ends, Happened};
 use super::*;
 use crate::notify::snapshot::Advance;

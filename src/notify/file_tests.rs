@@ -1,3 +1,5 @@
+//! Test only: What is read, and what is refused in which words.
+
 use super::*;
 
 fn read(text: &str) -> Result<Config, String> {

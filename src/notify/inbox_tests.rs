@@ -1,3 +1,5 @@
+//! Test only: What a receiver gets, and when.
+
 use super::*;
 
 fn at(text: &str) -> Timestamp {

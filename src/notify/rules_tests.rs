@@ -1,3 +1,5 @@
+//! Test only: Which alerts hold, course by course.
+
 use super::*;
 use crate::notify::snapshot::Held;
 
