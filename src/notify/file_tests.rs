@@ -56,6 +56,16 @@ rules: {lag: 90s, cutOverAttempts: 3, stuck: 0s}
 }
 
 #[test]
+fn the_example_is_read() {
+    let text = include_str!("../../config/notifications/notifications.yaml");
+    let other = |name: &str| Some(format!("https://example.com/{name}"));
+    let config = parse(text, &other).map_err(|error| error.to_string()).unwrap();
+    assert_eq!(config.receivers.len(), 3);
+    // It shows the usual rules.
+    assert_eq!(config.rules, Rules::default());
+}
+
+#[test]
 fn what_is_wrong_is_refused_with_cause_and_remedy() {
     let webhook = "kind: Webhook, url: \"https://a.example.com\", signingKey: k";
     let slack = |more: &str| receiver(&format!("kind: Slack, url: \"https://a\", {more}"));
