@@ -8,9 +8,11 @@ import asyncio
 import email
 import email.policy
 import json
+import logging
 import os
 import ssl
 import sys
+import warnings
 
 from aiosmtpd.smtp import SMTP, AuthResult
 
@@ -56,4 +58,7 @@ async def main():
     await loop.run_in_executor(None, sys.stdin.read)
 
 
+# Clients that turn away are what the tests are about.
+logging.disable(logging.CRITICAL)
+warnings.simplefilter("ignore")
 asyncio.run(main())

@@ -49,11 +49,20 @@ fn told(memory: &mut Memory, steps: &[Step<'_>]) -> Vec<(i64, Kind, Moment)> {
     all
 }
 
+/// A course of events and what is told of it.
+type Row<'a> = (&'a str, &'a [Step<'a>], Words<'a>);
+
+fn expect_told(rows: &[Row<'_>]) {
+    for (name, steps, expected) in rows {
+        assert_eq!(told(&mut Memory::default(), steps), *expected, "{name}");
+    }
+}
+
 #[test]
-fn everything_is_told_once() {
-    use Kind::{Aborted, Error, Failed, Lag, Load, Panicked, Postponed, Started, Succeeded};
-    use Stage::{Pending, Retrying, Working};
-    let rows: [(&str, &[Step<'_>], Words<'_>); 12] = [
+fn each_turn_of_a_life_is_told_once() {
+    use Kind::{Aborted, Failed, Postponed, Started, Succeeded};
+    use Stage::{Pending, Working};
+    let rows: [Row<'_>; 4] = [
         (
             "a life",
             &[
@@ -73,6 +82,21 @@ fn everything_is_told_once() {
             &[(0, Working, &[]), (1, Stage::Failed, &[]), (2, Pending, &[]), (3, Working, &[])],
             &[(0, Started, Happened), (1, Failed, Happened), (3, Started, Happened)],
         ),
+        ("a refusal", &[(0, Stage::Failed, &[])], &[(0, Failed, Happened)]),
+        (
+            "given up",
+            &[(0, Working, &[]), (1, Stage::Aborted, &[]), (2, Stage::Leaving, &[])],
+            &[(0, Started, Happened), (1, Aborted, Happened)],
+        ),
+    ];
+    expect_told(&rows);
+}
+
+#[test]
+fn each_alert_is_told_when_it_begins_and_when_it_is_over() {
+    use Kind::{Error, Failed, Lag, Load, Panicked, Started, Succeeded};
+    use Stage::{Retrying, Working};
+    let rows: [Row<'_>; 8] = [
         (
             "an alert begins, holds and is over",
             &[(0, Working, &[Lag]), (1, Working, &[Lag]), (2, Working, &[]), (62, Working, &[])],
@@ -139,16 +163,8 @@ fn everything_is_told_once() {
             ],
             &[(0, Started, Happened), (1, Error, Begins), (100, Error, Ends)],
         ),
-        ("a refusal", &[(0, Stage::Failed, &[])], &[(0, Failed, Happened)]),
-        (
-            "given up",
-            &[(0, Working, &[]), (1, Stage::Aborted, &[]), (2, Stage::Leaving, &[])],
-            &[(0, Started, Happened), (1, Aborted, Happened)],
-        ),
     ];
-    for (name, steps, expected) in rows {
-        assert_eq!(told(&mut Memory::default(), steps), expected, "{name}");
-    }
+    expect_told(&rows);
 }
 
 #[test]

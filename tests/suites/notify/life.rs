@@ -48,8 +48,10 @@ async fn life() -> Result<()> {
     for file in ["cmdline", "environ"] {
         expect_silent(&std::fs::read_to_string(format!("/proc/{}/{file}", run.pid()))?)?;
     }
-    scene.manifest.set(&[("/paused", json!(false)), ("/copy/maxRowsPerSecond", json!(0))])?;
+    scene.manifest.set(&[("/paused", json!(false))])?;
+    // An end would silence it.
     receiver.wait_for("LongPause Ends").await?;
+    scene.manifest.set(&[("/copy/maxRowsPerSecond", json!(0))])?;
     let ended = run.wait(RUN).await?;
     expect_code(&ended, 0)?;
     let expected = ["Started Happened", "LongPause Begins", "LongPause Ends", "Succeeded Happened"];
