@@ -19,7 +19,6 @@ use crate::engine::outcome::Outcome;
 use crate::engine::phase::PhaseKind;
 use crate::engine::progress::Progress;
 use crate::engine::request::Request;
-use crate::engine::throttle::Signal;
 use crate::notify::Notifier;
 use crate::notify::file::FileError;
 use crate::notify::snapshot::{Advance, Held, Snapshot, Stage};
@@ -145,7 +144,7 @@ impl Teller {
             cut_over_attempts: progress.cut_over_attempts.into(),
             cut_over_error: progress.last_cut_over_error.clone(),
             backlog: progress.backlog,
-            retention: None,
+            retention: progress.binlog_headroom,
         }
     }
 }
@@ -174,10 +173,9 @@ fn advance(progress: &Progress) -> Advance {
     }
 }
 
-/// A rate that the user has set is no load.
+/// What only makes the copy slower holds nothing.
 fn held(progress: &Progress) -> Vec<Held> {
-    let set = [Signal::MaxRowsPerSecond, Signal::NiceRatio];
-    let reasons = progress.throttled.iter().filter(|reason| !set.contains(&reason.signal));
+    let reasons = progress.throttled.iter().filter(|reason| reason.signal.holds());
     reasons.map(|reason| Held { words: reason.words.clone(), since: time(reason.since) }).collect()
 }
 

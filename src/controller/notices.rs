@@ -26,8 +26,8 @@ use crate::notify::snapshot::{Advance, Held, Snapshot, Stage};
 const LOOK: Duration = Duration::from_secs(2);
 /// At the end of the process so much time is left for what is still to be sent.
 const LAST_WORDS: Duration = Duration::from_secs(5);
-/// How the words of what the user has set begin, among the reasons to go slower.
-const SET: [&str; 2] = ["maxRowsPerSecond ", "niceRatio "];
+/// The signals that only make the copy slower.
+const SLOWER: [&str; 3] = ["maxSlowdown", "maxRowsPerSecond", "niceRatio"];
 
 /// Tells for ever; does nothing when nobody is to be told.
 pub(super) async fn tell(context: &Context) -> Infallible {
@@ -124,7 +124,7 @@ fn snapshot(migration: &SchemaMigration, now: Timestamp) -> Option<Snapshot> {
         cut_over_attempts: unsigned(cut_over.attempts),
         cut_over_error: cut_over.last_error.unwrap_or_default(),
         backlog: unsigned(progress.backlog),
-        retention: None,
+        retention: progress.binlog_headroom.as_deref().and_then(duration::parse),
         phase,
         reason,
     })
@@ -169,10 +169,9 @@ fn lag(progress: &ProgressStatus) -> Option<Duration> {
     lags.filter_map(|lag| duration::parse(lag)).max()
 }
 
-/// A rate that the user has set is no load.
+/// What only makes the copy slower holds nothing.
 fn held(progress: &ProgressStatus, now: Timestamp) -> Vec<Held> {
-    let is_set = |words: &str| SET.iter().any(|word| words.starts_with(word));
-    let reasons = progress.throttled.iter().filter(|one| !is_set(&one.reason));
+    let reasons = progress.throttled.iter().filter(|one| !SLOWER.contains(&one.signal.as_str()));
     let since = |time: Option<Timestamp>| time.unwrap_or(now);
     reasons
         .map(|one| Held {
@@ -245,8 +244,10 @@ mod tests {
             "progress": {"rowsCopied": 7, "verifiedPercent": 3, "backlog": 11, "streamLag": "2s",
                 "replicaLag": "1m5s", "cutOverAttempts": 4, "lastCutOverError": "locked",
                 "keysApplied": 99,
-                "throttled": [{"reason": "maxRowsPerSecond is 5"}, {"reason": "niceRatio is 1"},
-                    {"reason": "replica one is 9s behind", "since": "2026-01-01T11:00:00Z"}]},
+                "binlogHeadroom": "2h",
+                "throttled": [{"signal": "maxRowsPerSecond", "reason": "it is 5"},
+                    {"signal": "niceRatio", "reason": "it is 1"},
+                    {"signal": "maxLag", "reason": "replica one is 9s behind", "since": "2026-01-01T11:00:00Z"}]},
             "report": {"waitingFor": "a backup"}}});
         let seen = seen(&in_phase("RowCopy", &changes), active());
         assert_eq!(
@@ -258,6 +259,7 @@ mod tests {
         let words = "replica one is 9s behind".to_owned();
         assert_eq!(seen.held, [Held { words, since }]);
         assert_eq!(seen.paused_since, Some(super::super::samples::NOW.parse().unwrap()));
+        assert_eq!(seen.retention, Some(Duration::from_secs(7200)));
         assert_eq!(seen.waits_for, "a backup");
         assert_eq!((seen.cut_over_attempts, seen.backlog), (4, 11));
         assert_eq!(seen.cut_over_error, "locked");
