@@ -21,6 +21,7 @@ Examples:
   ghostship crds | kubectl apply --server-side -f -   install the kinds
   ghostship status orders-add-note            how a migration in a cluster stands
   ghostship cut-over orders-add-note          let its postponed cut-over happen
+  ghostship notify test -f notifications.yaml try whether people can be told
 
 Start with `ghostship plan`: it changes nothing.";
 
@@ -75,6 +76,29 @@ SchemaMigration, patch on its status, and get on its MigrationTarget.
 
 Exit codes are those of `ghostship run`; 4 asks for another attempt.";
 
+const NOTIFY_HELP: &str = "\
+FILE names receivers (signed webhooks, Slack, DingTalk, e-mail) and the rules by which they are told:
+
+  receivers:
+    - name: oncall
+      kind: Webhook
+      urlFile: oncall.url
+      signingKeyFile: oncall.key
+      minSeverity: Warning
+  rules: {lag: 60s, stuck: 15m, longPause: 1h}
+
+The same file serves `ghostship run --notify FILE` and `ghostship controller --notify FILE`. It holds
+secrets: keep it readable by yourself alone. docs/notifications.md has every field.";
+
+const NOTIFY_TEST_HELP: &str = "\
+One notice, marked as a test, goes to each receiver, whatever its quiet hours and filters, and is tried
+once. What was wrong is told by receiver; no URL and no key is shown.
+
+Exit codes: 0 every receiver confirmed it, 1 one did not, 2 FILE is wrong.
+
+Example:
+  ghostship notify test -f notifications.yaml";
+
 const COMPLETION_HELP: &str = "\
 Examples:
   ghostship completion bash > /etc/bash_completion.d/ghostship
@@ -107,6 +131,13 @@ pub enum Command {
     /// A verb on a migration in a cluster.
     #[command(flatten)]
     Verb(Verb),
+    /// Work with the receivers of notifications.
+    #[command(after_help = NOTIFY_HELP)]
+    Notify {
+        /// What to do.
+        #[command(subcommand)]
+        action: NotifyAction,
+    },
     /// Run the controller: it starts a worker for each SchemaMigration and keeps its status.
     Controller(ControllerArguments),
     /// Run one attempt of a SchemaMigration in its pod; the controller starts it.
@@ -123,6 +154,18 @@ pub enum Command {
     },
 }
 
+/// What `notify` does.
+#[derive(Debug, Subcommand)]
+pub enum NotifyAction {
+    /// Send one test notice to each receiver and tell how that went.
+    #[command(after_help = NOTIFY_TEST_HELP)]
+    Test {
+        /// File of receivers and rules.
+        #[arg(short, long, value_name = "FILE")]
+        file: PathBuf,
+    },
+}
+
 /// What `run` takes.
 #[derive(Debug, Args)]
 pub struct RunArguments {
@@ -132,6 +175,9 @@ pub struct RunArguments {
     /// How progress and the outcome are shown.
     #[arg(short, long, value_enum, default_value_t = Output::Text)]
     pub output: Output,
+    /// File of receivers and rules: who is told what happens, see `ghostship notify --help`.
+    #[arg(long, value_name = "FILE")]
+    pub notify: Option<PathBuf>,
     /// Show no progress; only the outcome.
     #[arg(short, long)]
     pub quiet: bool,
@@ -190,6 +236,10 @@ pub struct ControllerArguments {
     /// Name of this process in the Lease: its pod.
     #[arg(long, env = "GHOSTSHIP_POD", default_value = "ghostship")]
     pub pod: String,
+    /// File of receivers and rules: who is told what happens, see `ghostship notify --help`. Read again
+    /// when it changes; nobody is told when absent.
+    #[arg(long, env = "GHOSTSHIP_NOTIFY", value_name = "FILE")]
+    pub notify: Option<PathBuf>,
 }
 
 /// What `worker` takes.

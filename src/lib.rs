@@ -17,6 +17,7 @@ pub mod controller;
 pub mod engine;
 pub mod failpoint;
 pub mod mysql;
+pub mod notify;
 pub mod probes;
 pub mod resolve;
 pub mod schema;

@@ -6,6 +6,8 @@ pub const CUT_OVER: &str = "ghostship.dev/cut-over";
 pub const RETRY: &str = "ghostship.dev/retry";
 /// Annotation: with `true` a deleted migration goes at once, without cleaning up on the server.
 pub const ABANDON: &str = "ghostship.dev/abandon";
+/// Annotation: what people were told of the migration, so that nobody is told twice. The controller's own.
+pub const NOTIFIED: &str = "ghostship.dev/notified";
 /// The finalizer of migrations that may have left something on a server.
 pub const FINALIZER: &str = "ghostship.dev/clean-up";
 /// Label: name of the migration that an object belongs to.

@@ -46,5 +46,6 @@ fn settings(arguments: ControllerArguments, logging: Logging) -> Settings {
             namespace: arguments.lease_namespace,
             identity: arguments.pod,
         },
+        notify: arguments.notify,
     }
 }

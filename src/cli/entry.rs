@@ -6,10 +6,10 @@ use std::process::ExitCode;
 
 use super::console::Console;
 use super::exit::Exit;
-use super::{controller, crds, plan, run, verbs, worker};
+use super::{controller, crds, notices, plan, run, verbs, worker};
 use crate::args::complete::Completion;
 use crate::args::verbs::{Format, NamedArguments};
-use crate::args::{Arguments, Command, Output, PlanArguments, Shell, Source};
+use crate::args::{Arguments, Command, NotifyAction, Output, PlanArguments, Shell, Source};
 use crate::telemetry;
 
 /// Carries out a command line; `completion` writes the completion script of the program.
@@ -45,6 +45,9 @@ fn execute(arguments: Arguments, console: &Console, completion: fn(Shell) -> Str
         Command::Run(arguments) => wait_for(console, run::execute(arguments, console)),
         Command::Plan(arguments) => show_plan(arguments, console),
         Command::Verb(verb) => wait_for(console, verbs::execute(verb, console)),
+        Command::Notify { action: NotifyAction::Test { file } } => {
+            wait_for(console, notices::test(&file, console))
+        }
         Command::Controller(arguments) => {
             wait_for(console, controller::execute(arguments, logging, console))
         }

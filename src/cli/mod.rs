@@ -9,6 +9,7 @@ pub mod entry;
 pub mod exit;
 pub mod failure;
 pub mod manifest;
+mod notices;
 pub mod plan;
 pub mod progress;
 pub mod report;

@@ -7,6 +7,7 @@ use super::console::Console;
 use super::control_file::{self, ControlFile};
 use super::exit::Exit;
 use super::manifest::{self, Manifest};
+use super::notices::Teller;
 use super::progress::Display;
 use super::{failure, report};
 use crate::api::validate::{Reason, Violation};
@@ -41,8 +42,15 @@ pub async fn execute(arguments: RunArguments, console: &Console) -> Exit {
             "warning: spec.verify.mode is Off: nobody compares the tables before the cut-over",
         );
     }
+    let teller = match Teller::open(arguments.notify.as_deref(), &loaded.request) {
+        Ok(teller) => teller,
+        Err(error) => {
+            console.note(&format!("error: {}", failure::chain(&error)));
+            return Exit::Usage;
+        }
+    };
     match Signals::take() {
-        Ok(signals) => Box::pin(run(arguments, console, loaded, signals)).await,
+        Ok(signals) => Box::pin(run((arguments, teller), console, loaded, signals)).await,
         Err(error) => {
             console.note(&format!("error: cannot listen for signals: {error}"));
             Exit::Failed
@@ -88,7 +96,7 @@ async fn check_account(credentials: &CredentialSource) -> Result<(), Violation> 
 }
 
 async fn run(
-    arguments: RunArguments,
+    (arguments, teller): (RunArguments, Teller),
     console: &Console,
     loaded: Loaded,
     mut signals: Signals,
@@ -99,20 +107,27 @@ async fn run(
     let (sender, progress) = watch::channel(engine::blank_progress());
     let stop = CancellationToken::new();
     let control = ControlFile::new(arguments.source.file, text, manifest);
+    let following = teller.follow(progress.clone(), wishes.intent.clone());
     let display = Display::choose(console, arguments.output, arguments.quiet);
     let ended = tokio::select! {
         ended = engine::run(request, wishes, sender, stop.clone()) => Some(ended),
         () = signals.watch(&stop) => None,
         _ = control.follow(console, publisher) => None,
         _ = display.follow(console, progress.clone()) => None,
+        never = following => match never {},
     };
     display.finish();
-    let phase = progress.borrow().phase;
-    match ended {
-        Some(Ok(outcome)) => show(console, arguments.output, &outcome, (&table, verify)),
-        Some(Err(failed)) => show_failure(console, arguments.output, &failed, phase),
-        None => Exit::Interrupted,
+    let Some(ended) = ended else { return Exit::Interrupted };
+    let last = progress.borrow().clone();
+    let exit = match &ended {
+        Ok(outcome) => show(console, arguments.output, outcome, (&table, verify)),
+        Err(failed) => show_failure(console, arguments.output, failed, last.phase),
+    };
+    tokio::select! {
+        () = teller.finish(&ended, &last) => {}
+        () = signals.watch(&stop) => {}
     }
+    exit
 }
 
 fn show(

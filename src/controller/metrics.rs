@@ -12,6 +12,7 @@ use prometheus::{
 use crate::api::duration;
 use crate::api::migration::SchemaMigration;
 use crate::api::status::SchemaMigrationStatus;
+use crate::notify::counts::Outcome;
 
 /// Counters of this process.
 #[derive(Clone)]
@@ -56,14 +57,33 @@ impl Metrics {
     }
 
     /// The text of a scrape.
-    pub(super) fn render(&self, migrations: &[Arc<SchemaMigration>]) -> String {
+    pub(super) fn render(
+        &self,
+        migrations: &[Arc<SchemaMigration>],
+        told: &[(String, Outcome, u64)],
+    ) -> String {
         let mut families = self.registry.gather();
-        match of_migrations(migrations) {
-            Ok(registry) => families.extend(registry.gather()),
-            Err(error) => tracing::warn!(%error, "the migrations' metrics could not be made"),
+        for made in [of_migrations(migrations), of_notifications(told)] {
+            match made {
+                Ok(registry) => families.extend(registry.gather()),
+                Err(error) => tracing::warn!(%error, "some metrics could not be made"),
+            }
         }
         TextEncoder::new().encode_to_string(&families).unwrap_or_default()
     }
+}
+
+fn of_notifications(told: &[(String, Outcome, u64)]) -> Result<Registry, prometheus::Error> {
+    let registry = Registry::new();
+    let counter = IntCounterVec::new(
+        Opts::new("ghostship_notifications_total", "Notifications, by receiver and outcome."),
+        &["receiver", "outcome"],
+    )?;
+    registry.register(Box::new(counter.clone()))?;
+    for (receiver, outcome, count) in told {
+        counter.with_label_values(&[receiver.as_str(), outcome.as_str()]).inc_by(*count);
+    }
+    Ok(registry)
 }
 
 fn of_migrations(migrations: &[Arc<SchemaMigration>]) -> Result<Registry, prometheus::Error> {
@@ -145,16 +165,18 @@ mod tests {
                 "transitions": [{"at": "1970-01-01T00:01:00Z", "phase": "RowCopy", "reason": "Running"}]},
         }))
         .unwrap();
-        let text = metrics.render(&[Arc::new(migration)]);
+        let text =
+            metrics.render(&[Arc::new(migration)], &[("oncall".to_owned(), Outcome::Failed, 2)]);
         for line in [
             "ghostship_migration_phase{name=\"one\",namespace=\"shop\",phase=\"RowCopy\"} 1",
             "ghostship_migration_attempts{name=\"one\",namespace=\"shop\"} 3",
             "ghostship_migration_phase_since_timestamp_seconds{name=\"one\",namespace=\"shop\"} 60",
             "ghostship_migrations{phase=\"RowCopy\"} 1",
             "ghostship_leader 0",
+            "ghostship_notifications_total{outcome=\"failed\",receiver=\"oncall\"} 2",
         ] {
             assert!(text.contains(line), "{line}\n{text}");
         }
-        assert!(!metrics.render(&[]).contains("one"));
+        assert!(!metrics.render(&[], &[]).contains("one"));
     }
 }

@@ -9,6 +9,7 @@ pub mod decide;
 pub mod election;
 mod events;
 mod metrics;
+mod notices;
 mod observe;
 pub mod publish;
 pub mod queue;
@@ -19,6 +20,7 @@ mod turns;
 pub mod validate;
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -37,6 +39,7 @@ use self::scope::Scope;
 use self::turns::Turns;
 use crate::api::migration::SchemaMigration;
 use crate::api::names;
+use crate::notify::Notifier;
 use crate::probes;
 use crate::shutdown::Signals;
 
@@ -64,6 +67,8 @@ pub struct Settings {
     pub listen: SocketAddr,
     /// Who leads.
     pub candidacy: Candidacy,
+    /// File of those who are told what happens; nobody when absent.
+    pub notify: Option<PathBuf>,
 }
 
 /// Why something could not be done; it is tried again.
@@ -138,6 +143,7 @@ struct Context {
     metrics: Metrics,
     stores: Vec<Store<SchemaMigration>>,
     turns: Turns,
+    notifier: Option<Arc<Notifier>>,
 }
 
 impl Context {
@@ -161,16 +167,20 @@ pub async fn run(settings: Settings, mut signals: Signals) -> Result<(), Error> 
     let scopes = scope::all(&client, &settings, &stop);
     let stores: Vec<_> = scopes.iter().map(Scope::store).collect();
     let address = settings.listen;
+    let notifier = settings.notify.as_deref().map(|path| Arc::new(Notifier::new(path)));
     let scrape = {
         let (metrics, stores) = (metrics.clone(), stores.clone());
-        move || metrics.render(&everything(&stores))
+        let notifier = notifier.clone();
+        let told = move || notifier.iter().flat_map(|one| one.counts()).collect::<Vec<_>>();
+        move || metrics.render(&everything(&stores), &told())
     };
     let reporter = Reporter {
         controller: names::CONTROLLER.to_owned(),
         instance: Some(settings.candidacy.identity.clone()),
     };
     let recorder = Recorder::new(client.clone(), reporter);
-    let context = Context { client, settings, recorder, metrics, stores, turns: Turns::default() };
+    let turns = Turns::default();
+    let context = Context { client, settings, recorder, metrics, stores, turns, notifier };
     tokio::select! {
         error = serve(address, scrape) => Err(error),
         led = Box::pin(lead(Arc::new(context), scopes, &stop)) => led,
@@ -203,11 +213,13 @@ async fn lead(
     let working = scopes.into_iter().map(|scope| scope.work(Arc::clone(&context)));
     tokio::select! {
         _ = join_all(working) => {}
+        never = notices::tell(&context) => match never {},
         lost = election::hold(&lease) => match lost {
             Err(error) => return Err(error),
             Ok(never) => match never {},
         },
     }
+    notices::finish(&context).await;
     election::release(&lease).await;
     Ok(())
 }

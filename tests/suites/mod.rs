@@ -14,6 +14,7 @@ mod guard;
 mod hostile;
 mod monitoring;
 mod named_losses;
+mod notify;
 mod obstacles;
 mod packaging;
 mod points;
@@ -64,6 +65,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     trials.extend(checksum::trials());
     trials.extend(source_locks::trials());
     trials.extend(secrets::trials());
+    trials.extend(notify::trials());
     trials.extend(bounded::trials());
     trials.extend(cluster::trials());
     trials.extend(verbs::trials());

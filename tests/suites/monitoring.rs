@@ -42,6 +42,7 @@ const METRICS: &[Metric] = &[
     Metric("ghostship_migration_failures", Kind::Gauge, OF_MIGRATION),
     Metric("ghostship_migration_paused", Kind::Gauge, OF_MIGRATION),
     Metric("ghostship_cut_over_lock_seconds", Kind::Gauge, OF_MIGRATION),
+    Metric("ghostship_notifications_total", Kind::Counter, &["receiver", "outcome"]),
     Metric("ghostship_phase", Kind::Gauge, &["namespace", "name", "attempt", "phase"]),
     Metric("ghostship_rows_copied_total", Kind::Counter, OF_WORKER),
     Metric("ghostship_rows_per_second", Kind::Gauge, OF_WORKER),

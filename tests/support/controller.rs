@@ -18,6 +18,7 @@ pub(crate) struct Controller {
     name: &'static str,
     namespace: String,
     selector: String,
+    more: Vec<String>,
     child: Option<Child>,
     starts: u32,
 }
@@ -25,11 +26,23 @@ pub(crate) struct Controller {
 impl Controller {
     /// Starts one of this name that minds this shop through this proxy.
     pub(crate) fn start(shop: &Shop, proxy: &Proxy, name: &'static str) -> Result<Self> {
+        Self::start_with(shop, proxy, name, &[])
+    }
+
+    /// The same with more arguments.
+    pub(crate) fn start_with(
+        shop: &Shop,
+        proxy: &Proxy,
+        name: &'static str,
+        more: &[&str],
+    ) -> Result<Self> {
         let directory = tempfile::tempdir()?;
         fs::write(directory.path().join("kubeconfig"), proxy.kubeconfig())?;
         let selector = format!("{CONTROLLER}={}", shop.operator.namespace);
         let namespace = shop.namespace.clone();
-        let mut controller = Self { directory, name, namespace, selector, child: None, starts: 0 };
+        let more = more.iter().map(|one| (*one).to_owned()).collect();
+        let mut controller =
+            Self { directory, name, namespace, selector, more, child: None, starts: 0 };
         controller.begin()?;
         Ok(controller)
     }
@@ -76,6 +89,7 @@ impl Controller {
             .args(["controller", "--listen", "127.0.0.1:0", "--pod", self.name])
             .args(["--namespaces", &self.namespace, "--lease-namespace", &self.namespace])
             .args(["--selector", &self.selector, "--worker-image", image()?])
+            .args(&self.more)
             .env("KUBECONFIG", self.directory.path().join("kubeconfig"))
             .env("GHOSTSHIP_LOG", "info,ghostship=debug")
             .stdin(Stdio::null())

@@ -46,8 +46,17 @@ enum Heard {
 impl Ghostship {
     /// Starts a run of this manifest; `failpoints` go into GHOSTSHIP_FAILPOINTS.
     pub(crate) fn run(manifest: &Manifest, failpoints: Option<&str>) -> Result<Self> {
+        Self::run_with(manifest, failpoints, &[])
+    }
+
+    /// Starts a run with more arguments.
+    pub(crate) fn run_with(
+        manifest: &Manifest,
+        failpoints: Option<&str>,
+        more: &[&str],
+    ) -> Result<Self> {
         let mut command = Command::new(env!("CARGO_BIN_EXE_ghostship"));
-        command.arg("run").arg("-f").arg(manifest.path()).args(["-o", "json"]);
+        command.arg("run").arg("-f").arg(manifest.path()).args(["-o", "json"]).args(more);
         if let Some(failpoints) = failpoints {
             command.env("GHOSTSHIP_FAILPOINTS", failpoints);
         }

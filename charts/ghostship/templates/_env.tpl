@@ -7,6 +7,7 @@
   "GHOSTSHIP_WORKER_IMAGE" (.Values.worker.image | default (include "ghostship.image" .))
   "GHOSTSHIP_WORKER_PULL_POLICY" .Values.worker.pullPolicy
   "GHOSTSHIP_WORKER_PULL_SECRETS" (join "," .Values.worker.pullSecrets)
+  "GHOSTSHIP_NOTIFY" (ternary "/notifications/notifications.yaml" "" (ne .Values.notifications.existingSecret ""))
   "GHOSTSHIP_LISTEN" "0.0.0.0:8080"
   "GHOSTSHIP_LEASE" (include "ghostship.name" .)
   "GHOSTSHIP_LOG" .Values.log.level

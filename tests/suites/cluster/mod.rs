@@ -10,6 +10,7 @@ mod held;
 mod leaders;
 mod life;
 mod node;
+mod notices;
 mod phases;
 mod rights;
 mod secrets;
@@ -66,6 +67,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     trials.extend(blocked::trials());
     trials.extend(faults::trials());
     trials.extend(leaders::trials());
+    trials.extend(notices::trials());
     trials.extend(gitops::trials());
     trials.extend(rights::trials());
     trials.extend(life::trials());

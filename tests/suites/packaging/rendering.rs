@@ -130,8 +130,9 @@ fn collect_given(
 async fn kustomize() -> Result<()> {
     let policies = ["policies/cut-over.yaml", "policies/delete.yaml", "policies/panic.yaml"];
     let network = ["networkpolicy.yaml"];
-    let cases: [(&str, &str, &[&str]); 4] = [
+    let cases: [(&str, &str, &[&str]); 5] = [
         ("default", "rbac.create=true", &[]),
+        ("notifications", "notifications.existingSecret=ghostship-notifications", &[]),
         ("policies", "policies.enabled=true", &policies),
         ("network", "networkPolicy.enabled=true", &network),
         (

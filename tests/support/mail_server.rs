@@ -1,0 +1,96 @@
+//! A real SMTP server as a child process: `e2e/tools/smtpd`, with STARTTLS, AUTH and a certificate of its own.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// Time for a first start, which may fetch packages.
+const START: Duration = Duration::from_secs(100);
+
+/// A running server; it ends when the value is dropped.
+pub(crate) struct MailServer {
+    child: Child,
+    lines: Receiver<String>,
+    directory: TempDir,
+    /// Its port.
+    pub(crate) port: u16,
+}
+
+impl MailServer {
+    /// Starts one that takes mails of `user` with this password.
+    pub(crate) fn start(password: &str) -> Result<Self> {
+        let directory = tempfile::tempdir()?;
+        let (certificate, key) =
+            (directory.path().join("certificate.pem"), directory.path().join("key.pem"));
+        make_certificate(&certificate, &key)?;
+        let program = concat!(env!("CARGO_MANIFEST_DIR"), "/e2e/tools/smtpd");
+        let mut child = Command::new(program)
+            .args([&certificate, &key])
+            .env("SMTPD_PASSWORD", password)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .context("the mail server does not start")?;
+        let stdout = child.stdout.take().context("it has no output")?;
+        let (sender, lines) = channel();
+        std::thread::spawn(move || {
+            for line in BufReader::new(stdout).lines().map_while(std::io::Result::ok) {
+                drop(sender.send(line));
+            }
+        });
+        let port = lines.recv_timeout(START).context("the mail server names no port")?;
+        Ok(Self { child, lines, directory, port: port.trim().parse()? })
+    }
+
+    /// The certificate of its authority, which is its own.
+    pub(crate) fn certificate(&self) -> PathBuf {
+        self.directory.path().join("certificate.pem")
+    }
+
+    /// The next mail.
+    pub(crate) fn next(&self, limit: Duration) -> Result<Value> {
+        let line = self.lines.recv_timeout(limit).context("no mail arrived")?;
+        Ok(serde_json::from_str(&line)?)
+    }
+}
+
+impl Drop for MailServer {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// An authority is not a server: two certificates in one would be refused.
+fn make_certificate(certificate: &Path, key: &Path) -> Result<()> {
+    let made = Command::new("openssl")
+        .args([
+            "req",
+            "-x509",
+            "-newkey",
+            "rsa:2048",
+            "-nodes",
+            "-days",
+            "2",
+            "-subj",
+            "/CN=localhost",
+        ])
+        .args(["-addext", "subjectAltName=DNS:localhost", "-addext", "basicConstraints=CA:FALSE"])
+        .arg("-keyout")
+        .arg(key)
+        .arg("-out")
+        .arg(certificate)
+        .stderr(Stdio::null())
+        .status()
+        .context("openssl is needed")?;
+    ensure!(made.success(), "openssl made no certificate");
+    ensure!(!fs::read(certificate)?.is_empty(), "the certificate is empty");
+    Ok(())
+}
