@@ -41,7 +41,7 @@ pub(crate) fn trials() -> Vec<Trial> {
 }
 
 /// A copy that takes a minute and is limited by `throttle`.
-async fn begin(scene: &mut Scene, throttle: Value) -> Result<Ghostship> {
+fn begin(scene: &mut Scene, throttle: Value) -> Result<Ghostship> {
     let slow = json!({"threads": 1, "chunkTime": "10ms", "maxRowsPerSecond": 50});
     scene.manifest.set(&[("/throttle", throttle), ("/copy", slow)])?;
     scene.run(None)
@@ -85,7 +85,7 @@ async fn history() -> Result<()> {
     let mut scene = Scene::shared("guard_history", Flavour::Gtid, Shape::default()).await?;
     let mut reader = scene.database.connect().await?;
     reader.exec("START TRANSACTION WITH CONSISTENT SNAPSHOT").await?;
-    let mut run = begin(&mut scene, json!({"maxHistoryListLength": 20})).await?;
+    let mut run = begin(&mut scene, json!({"maxHistoryListLength": 20}))?;
     expect_held(&mut scene, &mut run, ("maxHistoryListLength", "above maxHistoryListLength of 20"))
         .await?;
     reader.close().await?;
@@ -99,7 +99,7 @@ async fn redo() -> Result<()> {
     let mut scene = Scene::on(server.server(), "guard_redo", Shape::default()).await?;
     let mut root = scene.database.connect().await?;
     root.exec("SET GLOBAL innodb_redo_log_capacity = 8388608").await?;
-    let mut run = begin(&mut scene, json!({"maxRedoPercent": 1})).await?;
+    let mut run = begin(&mut scene, json!({"maxRedoPercent": 1}))?;
     expect_held(&mut scene, &mut run, ("maxRedoPercent", "% full, above maxRedoPercent of 1"))
         .await?;
     root.exec("SET GLOBAL innodb_redo_log_capacity = 1073741824").await?;
@@ -112,7 +112,7 @@ async fn running() -> Result<()> {
     let mut scene = Scene::on(server.server(), "guard_running", Shape::default()).await?;
     let cores = std::thread::available_parallelism()?.get();
     let sleepers = Sleepers::start(&scene.database, 8 * cores + 1, "20").await?;
-    let mut run = begin(&mut scene, json!({"maxRunningPerCore": 8})).await?;
+    let mut run = begin(&mut scene, json!({"maxRunningPerCore": 8}))?;
     let words = ("maxRunningPerCore", "processors, above maxRunningPerCore of 8");
     expect_held(&mut scene, &mut run, words).await?;
     sleepers.stop().await;
@@ -124,7 +124,7 @@ async fn commits() -> Result<()> {
     let mut scene = Scene::on(server.server(), "guard_commits", Shape::default()).await?;
     let mut root = scene.database.connect().await?;
     root.exec("SET GLOBAL binlog_group_commit_sync_delay = 300000").await?;
-    let mut run = begin(&mut scene, json!({"maxCommitLatency": "50ms"})).await?;
+    let mut run = begin(&mut scene, json!({"maxCommitLatency": "50ms"}))?;
     let words = ("maxCommitLatency", "above maxCommitLatency of 50ms");
     expect_held(&mut scene, &mut run, words).await?;
     root.exec("SET GLOBAL binlog_group_commit_sync_delay = 0").await?;
@@ -139,7 +139,7 @@ async fn stream() -> Result<()> {
     let mut scene = Scene::on(server.server(), "guard_stream", Shape::default()).await?;
     let mut root = scene.database.connect().await?;
     root.exec("SET GLOBAL binlog_group_commit_sync_delay = 300000").await?;
-    let mut run = begin(&mut scene, json!({"maxStreamLag": "100ms"})).await?;
+    let mut run = begin(&mut scene, json!({"maxStreamLag": "100ms"}))?;
     let words = ("maxStreamLag", "behind the server, more than maxStreamLag of 0.1 s");
     expect_held(&mut scene, &mut run, words).await?;
     root.exec("SET GLOBAL binlog_group_commit_sync_delay = 0").await?;
@@ -164,7 +164,7 @@ async fn watched(
         place.extend(fields);
     }
     scene.manifest.set_target(&[("/controlReplicas", json!([place]))])?;
-    let run = begin(&mut scene, throttle).await?;
+    let run = begin(&mut scene, throttle)?;
     Ok((primary, replica, scene, run))
 }
 
@@ -219,7 +219,7 @@ async fn gate(scene: &mut Scene) -> Result<Client> {
 async fn query() -> Result<()> {
     let mut scene = Scene::shared("guard_query", Flavour::Gtid, Shape::default()).await?;
     let mut root = gate(&mut scene).await?;
-    let mut run = begin(&mut scene, json!({})).await?;
+    let mut run = begin(&mut scene, json!({}))?;
     let copied = |line: &Value| line["rowsCopied"].as_u64() > Some(0);
     run.wait_until("rows are copied while the gate is open", RUN, copied).await?;
     root.exec("INSERT INTO closed VALUES (1)").await?;
@@ -233,7 +233,7 @@ async fn broken_query() -> Result<()> {
     let mut scene = Scene::shared("guard_broken", Flavour::Gtid, Shape::default()).await?;
     let mut root = gate(&mut scene).await?;
     root.exec("DROP TABLE closed").await?;
-    let mut run = begin(&mut scene, json!({})).await?;
+    let mut run = begin(&mut scene, json!({}))?;
     expect_held(&mut scene, &mut run, ("query", "cannot be read")).await?;
     root.exec("CREATE TABLE closed (why INT NOT NULL)").await?;
     root.close().await?;
@@ -264,7 +264,7 @@ fn critical(resume: &Value) -> Value {
 async fn danger() -> Result<()> {
     let server = Server::private("guard-danger", &[])?;
     let mut scene = Scene::on(server.server(), "guard_danger", Shape::default()).await?;
-    let mut run = begin(&mut scene, critical(&json!({"healthyFor": "5s"}))).await?;
+    let mut run = begin(&mut scene, critical(&json!({"healthyFor": "5s"})))?;
     run.wait_for("RowCopy", RUN).await?;
     let connections = load(&scene).await?;
     let words = ("autoPause", "paused itself: Threads_connected is");
@@ -286,7 +286,7 @@ async fn asks() -> Result<()> {
     let server = Server::private("guard-asks", &[])?;
     let mut scene = Scene::on(server.server(), "guard_asks", Shape::default()).await?;
     let resume = json!({"healthyFor": "1s", "max": 0});
-    let mut run = begin(&mut scene, critical(&resume)).await?;
+    let mut run = begin(&mut scene, critical(&resume))?;
     run.wait_for("RowCopy", RUN).await?;
     close(load(&scene).await?).await?;
     let connections = load(&scene).await?;
@@ -307,7 +307,7 @@ async fn asks() -> Result<()> {
 async fn retries() -> Result<()> {
     let mut scene = Scene::shared("guard_retries", Flavour::Gtid, Shape::default()).await?;
     let limits = json!({"maxRetriesPerMinute": 0, "autoResume": {"healthyFor": "1s"}});
-    let mut run = begin(&mut scene, limits).await?;
+    let mut run = begin(&mut scene, limits)?;
     let copied = |line: &Value| line["rowsCopied"].as_u64() > Some(100);
     run.wait_until("rows are copied", RUN, copied).await?;
     let mut locker = scene.database.connect().await?;
