@@ -19,6 +19,7 @@ pub mod failpoint;
 pub mod mysql;
 pub mod probes;
 pub mod resolve;
+pub mod schedule;
 pub mod schema;
 pub mod shutdown;
 pub mod sql;
