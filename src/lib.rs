@@ -20,6 +20,7 @@ pub mod mysql;
 pub mod notify;
 pub mod probes;
 pub mod resolve;
+pub mod schedule;
 pub mod schema;
 pub mod shutdown;
 pub mod sql;

@@ -1,13 +1,19 @@
-//! Turns checked resources into what the engine takes, for `run` and for the worker alike. Pure.
+//! Turns checked resources into what the engine takes, for `run` and for the worker alike, and hands the
+//! settings on to those who show them.
 
+use std::time::SystemTime;
+
+use tokio::sync::watch;
+
+use crate::api::effective::{self, Change, Gate, Setting, Wishes};
 use crate::api::migration::{Strategy as ApiStrategy, VerifyMode as ApiVerifyMode};
 use crate::api::target::{LagBy as ApiLagBy, TlsMode as ApiTlsMode};
 use crate::api::throttle::Throttle;
-use crate::api::validate::{Control, ValidMigration, ValidTarget, Wishes};
-use crate::engine::intent::{Command, Intent, Tuning};
+use crate::api::validate::{Control, ValidMigration, ValidTarget};
+use crate::engine::intent::{Command, CutOverGate, Intent, Tuning};
 use crate::engine::request::{ControlReplica, LagBy, Request, Strategy, VerifyMode};
 use crate::engine::throttle::Limits;
-use crate::engine::throttle::recovery::Settings;
+use crate::engine::throttle::recovery;
 use crate::mysql::connect::{ConnectOptions, CredentialSource, TlsMode};
 use crate::schema::table::TableName;
 
@@ -78,14 +84,20 @@ pub fn intent(wishes: &Wishes) -> Intent {
             Control::Abort => Command::Abort,
             Control::Panic => Command::Panic,
         },
+        paused_by: wishes.pause_window.clone(),
         postpone_cut_over: wishes.postpone_cut_over,
+        copy_hold: wishes.copy_hold.clone(),
+        cut_over: match &wishes.cut_over {
+            Gate::Open { until } => CutOverGate::Open { until: until.map(SystemTime::from) },
+            Gate::Closed { words } => CutOverGate::Closed { words: words.clone() },
+        },
         tuning: Tuning {
             copy_threads: usize::from(wishes.threads),
             chunk_time: wishes.chunk_time,
             max_rows_per_second: wishes.max_rows_per_second,
             throttle: limits(&wishes.throttle),
             recovery: recovery(&wishes.throttle),
-            nice_percent: wishes.throttle.nice_percent,
+            nice_percent: wishes.throttle.nice_percent.unwrap_or_default(),
             lock_budget: wishes.lock_budget,
             max_cut_over_attempts: wishes.max_attempts,
             repair_limit: wishes.repair_limit,
@@ -100,8 +112,8 @@ fn limits(throttle: &Throttle) -> Limits {
         critical_lag: throttle.critical_lag,
         max_apply_backlog: throttle.max_apply_backlog,
         max_stream_lag: throttle.max_stream_lag,
-        max_load: throttle.max_load,
-        critical_load: throttle.critical_load,
+        max_load: throttle.max_load.unwrap_or_default(),
+        critical_load: throttle.critical_load.unwrap_or_default(),
         max_running_per_core: throttle.max_running_per_core,
         max_commit_latency: throttle.max_commit_latency,
         max_history_list_length: throttle.max_history_list_length,
@@ -111,11 +123,31 @@ fn limits(throttle: &Throttle) -> Limits {
     }
 }
 
-fn recovery(throttle: &Throttle) -> Settings {
-    let default = Settings::default();
-    Settings {
+fn recovery(throttle: &Throttle) -> recovery::Settings {
+    let default = recovery::Settings::default();
+    recovery::Settings {
         healthy_for: throttle.healthy_for.unwrap_or(default.healthy_for),
         max_resumes: throttle.max_resumes.unwrap_or(default.max_resumes),
+    }
+}
+
+/// Hands settings on to whoever shows them.
+pub struct Settings(watch::Sender<Vec<Setting>>);
+
+impl Settings {
+    /// The settings that a run begins with, and the end at which they are seen.
+    pub fn channel(first: Vec<Setting>) -> (Self, watch::Receiver<Vec<Setting>>) {
+        let (sender, receiver) = watch::channel(first);
+        (Self(sender), receiver)
+    }
+
+    /// Takes what holds now; what changed, for the log.
+    pub fn tell(&self, now: Vec<Setting>) -> Vec<Change> {
+        let changes = effective::changes(&self.0.borrow(), &now);
+        if !changes.is_empty() {
+            self.0.send_replace(now);
+        }
+        changes
     }
 }
 

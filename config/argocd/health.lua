@@ -1,5 +1,5 @@
 -- Health of a SchemaMigration (ghostship.dev). In: obj. Out: Progressing while it works by itself,
--- Suspended while it waits for a human, Healthy when the table has its new definition, Degraded when
+-- Suspended while it waits for a human or the hour, Healthy when the table has its new definition, Degraded when
 -- the migration has ended badly. The conditions follow kstatus; needs no library.
 
 local function condition(status, name)
@@ -15,10 +15,11 @@ local function health(state, message)
   return {status = state, message = message}
 end
 
--- Reasons of Ready with which nothing goes on until somebody acts.
-local waits_for_a_human = {
+-- Reasons of Ready with which nothing goes on until somebody acts or a window opens.
+local is_held = {
   AwaitingApproval = true,
   CutOverPostponed = true,
+  OutsideWindow = true,
   Paused = true,
 }
 
@@ -36,7 +37,7 @@ if status.observedGeneration == nil or status.observedGeneration ~= obj.metadata
   return health("Progressing", "Waiting for the controller to look at it")
 end
 if condition(status, "Reconciling").status == "True" then
-  if waits_for_a_human[ready.reason] then
+  if is_held[ready.reason] then
     return health("Suspended", message)
   end
   return health("Progressing", message)

@@ -8,15 +8,15 @@ use serde_json::Value;
 
 use super::migration::SchemaMigration;
 use super::names;
-use super::validate::{self, Control, Violation, Wishes};
+use super::validate::{self, Control, ValidMigration, Violation};
 
 /// What is asked for.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Wanted {
     /// Whether the resource is being deleted.
     pub deleted: bool,
-    /// Control and tuning.
-    pub wishes: Wishes,
+    /// The resource with its control fields as all sources together have them.
+    pub migration: ValidMigration,
 }
 
 /// What the annotation of the cut-over says.
@@ -34,12 +34,13 @@ pub enum CutOverWord {
 ///
 /// Its violations. A resource that asks for panic is heard all the same, see [`asks_for_panic`].
 pub fn wanted(migration: &SchemaMigration) -> Result<Wanted, Vec<Violation>> {
-    let mut wishes = validate::migration(&document(migration))?.wishes;
-    wishes.postpone_cut_over = is_postponed(migration);
+    let deleted = migration.metadata.deletion_timestamp.is_some();
+    let mut valid = validate::migration(&document(migration))?;
+    valid.asked.postpone_cut_over = is_postponed(migration);
     if asks_for_panic(migration) {
-        wishes.control = Control::Panic;
+        valid.asked.control = Control::Panic;
     }
-    Ok(Wanted { deleted: migration.metadata.deletion_timestamp.is_some(), wishes })
+    Ok(Wanted { deleted, migration: valid })
 }
 
 /// Whether panic is asked for, now or since it was latched, however wrong the rest may be.
@@ -124,7 +125,7 @@ mod tests {
         for (spec, annotations, status, waits) in cases {
             let migration = migration(spec.clone(), annotations.clone(), status);
             assert_eq!(is_postponed(&migration), waits, "{spec} {annotations}");
-            assert_eq!(wanted(&migration).unwrap().wishes.postpone_cut_over, waits);
+            assert_eq!(wanted(&migration).unwrap().migration.asked.postpone_cut_over, waits);
         }
     }
 
@@ -138,7 +139,7 @@ mod tests {
         ];
         for (spec, status, control) in cases {
             let migration = migration(spec.clone(), json!({}), status);
-            assert_eq!(wanted(&migration).unwrap().wishes.control, control, "{spec}");
+            assert_eq!(wanted(&migration).unwrap().migration.asked.control, control, "{spec}");
             assert_eq!(asks_for_panic(&migration), control == Control::Panic, "{spec}");
         }
     }

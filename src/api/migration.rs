@@ -12,6 +12,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::hours::{ProfileSettings, WindowSettings};
 use super::status::SchemaMigrationStatus;
 use super::throttle::ThrottleSettings;
 
@@ -107,14 +108,25 @@ pub struct SchemaMigrationSpec {
     pub abort: Option<bool>,
 
     /// Speed of the row copy. Takes effect within one chunk.
-    #[serde(default)]
-    pub copy: CopySettings,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub copy: Option<CopySettings>,
     /// When the migration yields to the application. Takes effect within one chunk.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub throttle: Option<ThrottleSettings>,
     /// Limits of the cut-over. Takes effect at the next attempt.
-    #[serde(default)]
-    pub cut_over: CutOverSettings,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cut_over: Option<CutOverSettings>,
+    /// When something may happen, and when nothing may. The target's windows hold as well.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub windows: Option<WindowSettings>,
+    /// Other settings for some hours. A setting of a profile whose window is open wins over that of the
+    /// migration; of several profiles that are open and have it the first one wins.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(
+        length(max = 8),
+        extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"])
+    )]
+    pub profiles: Option<Vec<ProfileSettings>>,
     /// Comparing both tables before the cut-over.
     #[serde(default)]
     pub verify: VerifySettings,
@@ -187,45 +199,48 @@ pub enum Strategy {
     Copy,
 }
 
-/// Speed of the row copy.
-#[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// Speed of the row copy. What is absent is as the target or its preset has it.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CopySettings {
-    /// Ranges copied at a time.
+    /// Ranges copied at a time; 2 when nobody says otherwise.
     #[schemars(range(min = 1, max = 16), extend("format" = "int32"))]
-    #[serde(default = "default_threads")]
-    pub threads: u8,
-    /// How long one chunk should take, 10ms to 10s; the number of rows in a chunk follows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub threads: Option<u8>,
+    /// How long one chunk should take, 10ms to 10s; the number of rows in a chunk follows. 500ms when
+    /// nobody says otherwise.
     #[schemars(length(max = 64), regex(pattern = crate::api::duration::PATTERN))]
     #[x_kube(
         validation = Rule::new("duration(self) >= duration('10ms') && duration(self) <= duration('10s')")
             .message("chunkTime must be between 10ms and 10s")
     )]
-    #[serde(default = "default_chunk_time")]
-    pub chunk_time: String,
-    /// Upper limit of copied rows per second; 0 means none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chunk_time: Option<String>,
+    /// Upper limit of copied rows per second; 0, which is what holds when nobody says otherwise, means
+    /// none.
     #[schemars(range(min = 0, max = 1_000_000_000), extend("format" = "int64"))]
-    #[serde(default)]
-    pub max_rows_per_second: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_rows_per_second: Option<u64>,
 }
 
-/// Limits of the cut-over.
-#[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// Limits of the cut-over. What is absent is as the target or its preset has it.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CutOverSettings {
     /// Longest time that one attempt may block writers, 100ms to 60s. An attempt that would take
-    /// longer lets go and is repeated later.
+    /// longer lets go and is repeated later. 1s when nobody says otherwise.
     #[schemars(length(max = 64), regex(pattern = crate::api::duration::PATTERN))]
     #[x_kube(
         validation = Rule::new("duration(self) >= duration('100ms') && duration(self) <= duration('60s')")
             .message("lockBudget must be between 100ms and 60s")
     )]
-    #[serde(default = "default_lock_budget")]
-    pub lock_budget: String,
-    /// Attempts before the migration fails; 0 means no limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lock_budget: Option<String>,
+    /// Attempts before the migration fails; 0, which is what holds when nobody says otherwise, means no
+    /// limit.
     #[schemars(range(min = 0, max = 1_000_000), extend("format" = "int32"))]
-    #[serde(default)]
-    pub max_attempts: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_attempts: Option<u32>,
 }
 
 /// Comparing both tables before the cut-over.
@@ -267,38 +282,10 @@ pub struct OldTableSettings {
     pub retain: String,
 }
 
-impl Default for CopySettings {
-    fn default() -> Self {
-        Self {
-            threads: default_threads(),
-            chunk_time: default_chunk_time(),
-            max_rows_per_second: 0,
-        }
-    }
-}
-
-impl Default for CutOverSettings {
-    fn default() -> Self {
-        Self { lock_budget: default_lock_budget(), max_attempts: 0 }
-    }
-}
-
 impl Default for OldTableSettings {
     fn default() -> Self {
         Self { retain: default_retain() }
     }
-}
-
-fn default_threads() -> u8 {
-    2
-}
-
-fn default_chunk_time() -> String {
-    "500ms".to_owned()
-}
-
-fn default_lock_budget() -> String {
-    "1s".to_owned()
 }
 
 fn default_retain() -> String {

@@ -1,9 +1,13 @@
-//! The Kubernetes types: what users write. Structs with their schema and rules, and one function that
-//! checks a resource completely; nothing here knows an engine, a cluster client or a database.
+//! The Kubernetes types: what users write. Structs with their schema and rules, one function that checks a
+//! resource completely, and one that says what holds now; nothing here knows an engine, a cluster client
+//! or a database.
 
 pub mod control;
 pub mod crds;
 pub mod duration;
+pub mod effective;
+pub mod hours;
+pub mod layer;
 pub mod legal;
 pub mod migration;
 pub mod names;

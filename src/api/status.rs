@@ -1,5 +1,5 @@
-//! The status of a `SchemaMigration`. Each field has one writer: `plan`, `progress` and `report` belong to
-//! the worker, everything else to the controller. Below 8 KiB; no row value and no secret.
+//! The status of a `SchemaMigration`. Each field has one writer: `plan`, `progress`, `report` and
+//! `effective` belong to the worker, everything else to the controller. Below 8 KiB; no row value and no secret.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use schemars::JsonSchema;
@@ -72,6 +72,22 @@ pub struct SchemaMigrationStatus {
     /// What the worker says of itself. Written by the worker.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub report: Option<WorkerReport>,
+    /// The settings as they hold, and where each comes from. Written by the worker.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    pub effective: Vec<EffectiveSetting>,
+}
+
+/// A setting as it holds.
+#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct EffectiveSetting {
+    /// The field, as below `spec`.
+    pub field: String,
+    /// Its value; `none` when there is none.
+    pub value: String,
+    /// `Default`, `Preset`, `Target`, `Migration` or `Profile(NAME)`.
+    pub origin: String,
 }
 
 /// The worker of an attempt, as the controller sees it.

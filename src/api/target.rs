@@ -8,7 +8,9 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::throttle::Probes;
+use super::hours::{ProfileSettings, WindowSettings};
+use super::migration::{CopySettings, CutOverSettings};
+use super::throttle::{Probes, ThrottleSettings};
 
 /// A MySQL server whose tables may be changed.
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -62,6 +64,49 @@ pub struct MigrationTargetSpec {
     #[serde(default = "default_concurrency")]
     #[schemars(range(min = 1, max = 64), extend("format" = "int32"))]
     pub max_concurrent_migrations: u8,
+    /// Settings for a kind of server, below those of `defaults` and of each migration; docs/windows.md
+    /// has the table.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preset: Option<Preset>,
+    /// Settings of the migrations that do not have them themselves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub defaults: Option<TargetDefaults>,
+    /// When something may happen on this server, and when nothing may. A migration can only narrow it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub windows: Option<WindowSettings>,
+}
+
+/// Settings of the migrations that do not have them themselves.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TargetDefaults {
+    /// Speed of the row copy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub copy: Option<CopySettings>,
+    /// When a migration yields to the application.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub throttle: Option<ThrottleSettings>,
+    /// Limits of the cut-over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cut_over: Option<CutOverSettings>,
+    /// Other settings for some hours; they win over those of a migration, but not over its profiles.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(
+        length(max = 8),
+        extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"])
+    )]
+    pub profiles: Option<Vec<ProfileSettings>>,
+}
+
+/// What kind of server it is.
+#[derive(JsonSchema, Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Preset {
+    #[expect(missing_docs, reason = "a text here would split the enum in the schema")]
+    Development,
+    #[expect(missing_docs, reason = "a text here would split the enum in the schema")]
+    Test,
+    #[expect(missing_docs, reason = "a text here would split the enum in the schema")]
+    Production,
 }
 
 /// A replica that is watched.

@@ -144,7 +144,7 @@ pub struct Probes {
     pub query: Option<String>,
 }
 
-/// The settings as they are meant.
+/// The settings of one source as they are meant, or those that hold; what nobody says is absent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Throttle {
     /// `maxLag`.
@@ -156,9 +156,9 @@ pub struct Throttle {
     /// `maxStreamLag`.
     pub max_stream_lag: Option<Duration>,
     /// `maxLoad`.
-    pub max_load: BTreeMap<String, u64>,
+    pub max_load: Option<BTreeMap<String, u64>>,
     /// `criticalLoad`.
-    pub critical_load: BTreeMap<String, u64>,
+    pub critical_load: Option<BTreeMap<String, u64>>,
     /// `maxRunningPerCore`.
     pub max_running_per_core: Option<u64>,
     /// `maxCommitLatency`.
@@ -172,20 +172,20 @@ pub struct Throttle {
     /// `maxSlowdown`, in percent.
     pub max_slowdown_percent: Option<u64>,
     /// `niceRatio`, in percent.
-    pub nice_percent: u32,
+    pub nice_percent: Option<u32>,
     /// `autoResume.healthyFor`.
     pub healthy_for: Option<Duration>,
     /// `autoResume.max`.
     pub max_resumes: Option<u32>,
 }
 
-/// What the settings mean; what is wrong with them is noted.
-pub(super) fn read(settings: ThrottleSettings, found: &mut Violations) -> Throttle {
+/// What the settings below `place` mean; what is wrong with them is noted.
+pub(super) fn read(place: &str, settings: ThrottleSettings, found: &mut Violations) -> Throttle {
     let ms = Duration::from_millis;
     let hour = Duration::from_hours(1);
     let resume = settings.auto_resume.unwrap_or_default();
     let mut time = |field: &str, text: Option<&String>, bounds| {
-        text.map(|text| found.duration(&format!("spec.throttle.{field}"), text, bounds))
+        text.map(|text| found.duration(&format!("{place}.throttle.{field}"), text, bounds))
     };
     let max_lag = time("maxLag", settings.max_lag.as_ref(), (ms(100), hour));
     let critical_lag = time("criticalLag", settings.critical_lag.as_ref(), (ms(100), hour * 24));
@@ -199,19 +199,19 @@ pub(super) fn read(settings: ThrottleSettings, found: &mut Violations) -> Thrott
         critical_lag,
         max_apply_backlog: settings.max_apply_backlog,
         max_stream_lag,
-        max_load: load("maxLoad", settings.max_load, found),
-        critical_load: load("criticalLoad", settings.critical_load, found),
+        max_load: load((place, "maxLoad"), settings.max_load, found),
+        critical_load: load((place, "criticalLoad"), settings.critical_load, found),
         max_running_per_core: settings.max_running_per_core,
         max_commit_latency,
         max_history_list_length: settings.max_history_list_length,
         max_redo_percent: settings.max_redo_percent,
         max_retries_per_minute: settings.max_retries_per_minute,
-        max_slowdown_percent: settings
-            .max_slowdown
-            .map(|ratio| percent("maxSlowdown", &ratio, (105, "1.05", "1.4"), found).into()),
+        max_slowdown_percent: settings.max_slowdown.map(|ratio| {
+            percent((place, "maxSlowdown"), &ratio, (105, "1.05", "1.4"), found).into()
+        }),
         nice_percent: settings
             .nice_ratio
-            .map_or(0, |ratio| percent("niceRatio", &ratio, (0, "0", "0.5"), found)),
+            .map(|ratio| percent((place, "niceRatio"), &ratio, (0, "0", "0.5"), found)),
         healthy_for,
         max_resumes: resume.max,
     }
@@ -236,25 +236,25 @@ pub(super) fn read_query(query: Option<String>, found: &mut Violations) -> Optio
 }
 
 fn load(
-    field: &str,
+    (place, field): (&str, &str),
     limits: Option<BTreeMap<String, u64>>,
     found: &mut Violations,
-) -> BTreeMap<String, u64> {
-    let limits = limits.unwrap_or_default();
+) -> Option<BTreeMap<String, u64>> {
+    let limits = limits?;
     let is_name = |name: &String| {
         !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
     };
     found.unless(
         limits.keys().all(is_name),
-        &format!("spec.throttle.{field}"),
+        &format!("{place}.throttle.{field}"),
         "has a name that no status variable has",
         "name it as SHOW GLOBAL STATUS does, for example Threads_running",
     );
-    limits
+    Some(limits)
 }
 
 fn percent(
-    field: &str,
+    (place, field): (&str, &str),
     ratio: &str,
     (least, lowest, example): (u32, &str, &str),
     found: &mut Violations,
@@ -262,7 +262,7 @@ fn percent(
     let percent = hundredths(ratio).filter(|percent| (least..=10_000).contains(percent));
     found.unless(
         percent.is_some(),
-        &format!("spec.throttle.{field}"),
+        &format!("{place}.throttle.{field}"),
         &format!("is not a number between {lowest} and 100 with at most two decimals"),
         &format!("write it as text, for example \"{example}\""),
     );
@@ -311,7 +311,7 @@ mod tests {
                 ..ThrottleSettings::default()
             };
             let mut found = Violations::of("SchemaMigration");
-            let read = read(settings, &mut found);
+            let read = read("spec", settings, &mut found);
             found.none(()).is_ok().then_some(read.max_slowdown_percent).flatten()
         };
         let rows =

@@ -11,10 +11,12 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::crds::definition;
+use super::hours::{self, Profile, Windows};
+use super::layer::{Layer, Settings};
 use super::migration::{SchemaMigration, Strategy, VerifyMode};
 use super::structure::{Fault, faults};
-use super::target::{ControlReplica, MigrationTarget, TlsMode};
-use super::throttle::{self, Throttle};
+use super::target::{ControlReplica, MigrationTarget, MigrationTargetSpec, Preset, TlsMode};
+use super::throttle;
 use super::{API_VERSION, SYSTEM_DATABASES, duration};
 
 /// Why a manifest is refused; the texts are part of the interface.
@@ -64,6 +66,21 @@ pub struct ValidTarget {
     pub query: Option<String>,
     /// Patterns of databases that may be changed; empty allows all.
     pub allowed_databases: Vec<String>,
+    /// What may change while a migration runs.
+    pub settings: TargetSettings,
+}
+
+/// What a target says about how its migrations run.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct TargetSettings {
+    /// What kind of server it is.
+    pub preset: Option<Preset>,
+    /// Settings of the migrations that do not have them themselves.
+    pub defaults: Layer,
+    /// Settings for some hours.
+    pub profiles: Vec<Profile>,
+    /// When what may happen.
+    pub windows: Windows,
 }
 
 /// A migration that passed every check.
@@ -79,8 +96,14 @@ pub struct ValidMigration {
     pub identity: Identity,
     /// What is read when a run starts.
     pub start: StartSettings,
-    /// What may change at any time.
-    pub wishes: Wishes,
+    /// The control fields, and what else may change at any time.
+    pub asked: Asked,
+    /// Its own settings.
+    pub layer: Layer,
+    /// Its settings for some hours.
+    pub profiles: Vec<Profile>,
+    /// When what may happen.
+    pub windows: Windows,
 }
 
 /// The fields that make a migration this migration.
@@ -111,25 +134,13 @@ pub struct StartSettings {
     pub renames: Vec<(String, String)>,
 }
 
-/// Control and tuning.
+/// The control fields, and what no other source has.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Wishes {
+pub struct Asked {
     /// The strongest of the control fields that are set.
     pub control: Control,
     /// Whether the cut-over has to wait.
     pub postpone_cut_over: bool,
-    /// Ranges copied at a time.
-    pub threads: u8,
-    /// How long one chunk should take.
-    pub chunk_time: Duration,
-    /// Rows copied per second at most; 0 means no limit.
-    pub max_rows_per_second: u64,
-    /// When the migration yields to the application.
-    pub throttle: Throttle,
-    /// How long one cut-over attempt may block writers.
-    pub lock_budget: Duration,
-    /// Cut-over attempts at most; 0 means no limit.
-    pub max_attempts: u32,
     /// Rows that verification may repair.
     pub repair_limit: u64,
 }
@@ -189,6 +200,7 @@ pub fn target(document: &Value) -> Result<ValidTarget, Vec<Violation>> {
     let resource: MigrationTarget = typed(document, &TARGET_SCHEMA)?;
     let spec = resource.spec;
     let mut found = Violations::of("MigrationTarget");
+    let settings = target_settings(&spec, &mut found);
     found.check_host("spec.host", &spec.host);
     let replicas = spec.control_replicas.unwrap_or_default();
     for replica in &replicas {
@@ -219,6 +231,7 @@ pub fn target(document: &Value) -> Result<ValidTarget, Vec<Violation>> {
         control_replicas: replicas,
         query: throttle::read_query(spec.probes.unwrap_or_default().query, &mut found),
         allowed_databases: allowed,
+        settings,
     };
     found.none(valid)
 }
@@ -232,9 +245,21 @@ pub fn migration(document: &Value) -> Result<ValidMigration, Vec<Violation>> {
     let resource: SchemaMigration = typed(document, &MIGRATION_SCHEMA)?;
     let mut found = Violations::of("SchemaMigration");
     found.check_names(&resource);
-    let wishes = wishes(&resource, &mut found);
+    let asked = Asked {
+        control: control(&resource),
+        postpone_cut_over: resource.spec.postpone_cut_over.unwrap_or(false),
+        repair_limit: resource.spec.verify.repair_limit,
+    };
     let start = start_settings(&resource, &mut found);
     let spec = resource.spec;
+    let written = Settings {
+        copy: spec.copy.as_ref(),
+        throttle: spec.throttle.as_ref(),
+        cut_over: spec.cut_over.as_ref(),
+    };
+    let layer = Layer::check("spec", written, &mut found);
+    let profiles = hours::profiles("spec.profiles", spec.profiles.as_ref(), &mut found);
+    let windows = Windows::check(spec.windows.as_ref(), &mut found);
     let valid = ValidMigration {
         name: resource.metadata.name.unwrap_or_default(),
         namespace: namespace(resource.metadata.namespace),
@@ -247,7 +272,10 @@ pub fn migration(document: &Value) -> Result<ValidMigration, Vec<Violation>> {
             strategy: spec.strategy.unwrap_or_default(),
         },
         start,
-        wishes,
+        asked,
+        layer,
+        profiles,
+        windows,
     };
     found.none(valid)
 }
@@ -345,22 +373,18 @@ fn from_fault(kind: &str, fault: Fault) -> Violation {
     Violation::new(Reason::InvalidSpec, format!("{kind} {field} {}", fault.problem), fault.remedy)
 }
 
-fn wishes(resource: &SchemaMigration, found: &mut Violations) -> Wishes {
-    let spec = &resource.spec;
-    let bounds = (Duration::from_millis(10), Duration::from_secs(10));
-    let chunk_time = found.duration("spec.copy.chunkTime", &spec.copy.chunk_time, bounds);
-    let bounds = (Duration::from_millis(100), Duration::from_secs(60));
-    let lock_budget = found.duration("spec.cutOver.lockBudget", &spec.cut_over.lock_budget, bounds);
-    Wishes {
-        control: control(resource),
-        postpone_cut_over: spec.postpone_cut_over.unwrap_or(false),
-        threads: spec.copy.threads,
-        chunk_time,
-        max_rows_per_second: spec.copy.max_rows_per_second,
-        throttle: throttle::read(spec.throttle.clone().unwrap_or_default(), found),
-        lock_budget,
-        max_attempts: spec.cut_over.max_attempts,
-        repair_limit: spec.verify.repair_limit,
+fn target_settings(spec: &MigrationTargetSpec, found: &mut Violations) -> TargetSettings {
+    let defaults = spec.defaults.clone().unwrap_or_default();
+    let written = Settings {
+        copy: defaults.copy.as_ref(),
+        throttle: defaults.throttle.as_ref(),
+        cut_over: defaults.cut_over.as_ref(),
+    };
+    TargetSettings {
+        preset: spec.preset,
+        defaults: Layer::check("spec.defaults", written, found),
+        profiles: hours::profiles("spec.defaults.profiles", defaults.profiles.as_ref(), found),
+        windows: Windows::check(spec.windows.as_ref(), found),
     }
 }
 
@@ -409,6 +433,10 @@ pub(super) struct Violations {
 impl Violations {
     pub(super) fn of(kind: &'static str) -> Self {
         Self { kind, found: Vec::new() }
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.found.len()
     }
 
     pub(super) fn unless(&mut self, holds: bool, field: &str, problem: &str, remedy: &str) {

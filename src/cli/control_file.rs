@@ -5,13 +5,14 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::io::AsyncReadExt;
 
 use super::console::Console;
 use super::manifest::{self, Manifest, SIZE_LIMIT};
-use crate::api::validate::{Identity, ValidMigration};
-use crate::engine::intent::{Command, Intent, Publisher};
-use crate::resolve::intent;
+use crate::api::validate::{Identity, ValidMigration, ValidTarget};
+use crate::engine::intent::{Command, Publisher};
+use crate::resolve::{Settings, intent};
 
 /// How often the file is read.
 const POLL: Duration = Duration::from_millis(250);
@@ -22,14 +23,21 @@ pub struct ControlFile {
     last: Result<String, io::ErrorKind>,
     /// Whether the file, as it was last read, says what is wanted.
     is_clear: bool,
+    /// As the run was started.
     accepted: Manifest,
+    /// As it is wanted now.
+    wanted: Manifest,
+    /// Whether panic was asked for by a file that says nothing else.
+    panics: bool,
 }
 
 /// What a version of the file means for the run.
-#[derive(Debug, Default, PartialEq)]
+#[derive(Default)]
 pub struct Seen {
-    /// The intent from now on, when it can be told.
-    pub intent: Option<Intent>,
+    /// What is wanted from now on, when it can be told.
+    pub wanted: Option<Manifest>,
+    /// Whether it asks for panic, and is invalid otherwise.
+    pub panics: bool,
     /// What the user has to know, one sentence each.
     pub notes: Vec<String>,
 }
@@ -37,19 +45,30 @@ pub struct Seen {
 impl ControlFile {
     /// A file that was read as `text` and accepted as `manifest`.
     pub fn new(path: PathBuf, text: String, manifest: Manifest) -> Self {
-        Self { path, last: Ok(text), is_clear: true, accepted: manifest }
+        let wanted = manifest.clone();
+        Self { path, last: Ok(text), is_clear: true, accepted: manifest, wanted, panics: false }
     }
 
-    /// Publishes the intent whenever the file asks for another one, and notes to the console; reads at
-    /// once when the engine asks. Never ends.
-    pub async fn follow(mut self, console: &Console, mut publisher: Publisher) -> ! {
+    /// Publishes the intent whenever the file or the hour asks for another one, and notes to the console;
+    /// reads at once when the engine asks. Never ends.
+    pub async fn follow(
+        mut self,
+        console: &Console,
+        mut publisher: Publisher,
+        (settings, clock): (Settings, impl Fn() -> Timestamp),
+    ) -> ! {
         loop {
             let question = publisher.question(POLL).await;
-            if let Some(seen) = self.look().await {
-                seen.notes.iter().for_each(|note| console.note(&format!("note: {note}")));
-                if let Some(wanted) = seen.intent {
-                    publisher.publish(wanted);
-                }
+            let notes = self.look().await;
+            notes.iter().for_each(|note| console.note(&format!("note: {note}")));
+            let holds = self.wanted.effective(clock());
+            let mut wanted = intent(&holds.wishes);
+            if self.panics {
+                wanted.command = Command::Panic;
+            }
+            publisher.publish(wanted);
+            for change in settings.tell(holds.settings) {
+                console.note(&format!("note: {change}"));
             }
             if let Some(question) = question {
                 question.answer(self.is_clear);
@@ -57,19 +76,23 @@ impl ControlFile {
         }
     }
 
-    /// The meaning of the file, when it is another one than before.
-    async fn look(&mut self) -> Option<Seen> {
+    /// Takes the file as it is now; what the user has to know about that.
+    async fn look(&mut self) -> Vec<String> {
         let now = read(&self.path).await.map_err(|error| error.kind());
         if now == self.last {
-            return None;
+            return Vec::new();
         }
         let seen = match &now {
             Ok(text) => meaning(text, &self.accepted),
-            Err(_) => Seen { intent: None, notes: vec![unreadable(&self.path)] },
+            Err(_) => Seen { notes: vec![unreadable(&self.path)], ..Seen::default() },
         };
         self.last = now;
-        self.is_clear = seen.intent.is_some();
-        Some(seen)
+        self.is_clear = seen.wanted.is_some() || seen.panics;
+        self.panics = seen.panics;
+        if let Some(wanted) = seen.wanted {
+            self.wanted = wanted;
+        }
+        seen.notes
     }
 }
 
@@ -97,18 +120,16 @@ pub fn meaning(text: &str, accepted: &Manifest) -> Seen {
     match manifest::parse(text) {
         Ok(manifest) => {
             let notes = differences(&manifest, accepted);
-            Seen { intent: Some(intent(&manifest.migration.wishes)), notes }
+            Seen { wanted: Some(manifest), notes, ..Seen::default() }
         }
         Err(_) if manifest::asks_for_panic(text) => {
-            let wishes = &accepted.migration.wishes;
-            let intent = Intent { command: Command::Panic, ..intent(wishes) };
             let note = "the file is invalid, but it asks for panic, which is honoured".to_owned();
-            Seen { intent: Some(intent), notes: vec![note] }
+            Seen { panics: true, notes: vec![note], ..Seen::default() }
         }
         Err(violations) => {
             let cause = violations.first().map_or("", |violation| violation.message.as_str());
             let note = format!("the file is invalid and the last valid one holds: {cause}");
-            Seen { intent: None, notes: vec![note] }
+            Seen { notes: vec![note], ..Seen::default() }
         }
     }
 }
@@ -122,14 +143,22 @@ fn differences(now: &Manifest, accepted: &Manifest) -> Vec<String> {
             fixed.join(", ")
         ));
     }
-    if now.migration.start != accepted.migration.start || now.target != accepted.target {
+    if now.migration.start != accepted.migration.start
+        || is_elsewhere(&now.target, &accepted.target)
+    {
         notes.push(
-            "the MigrationTarget and spec.verify.mode, oldTable, acceptLossy and renames are read \
+            "the server of the MigrationTarget and spec.verify.mode, oldTable, acceptLossy and renames are read \
              when a run starts; their change waits for the next one"
                 .to_owned(),
         );
     }
     notes
+}
+
+/// Whether the targets differ in more than what may change while the run goes on.
+fn is_elsewhere(now: &ValidTarget, accepted: &ValidTarget) -> bool {
+    let settings = accepted.settings.clone();
+    ValidTarget { settings, ..now.clone() } != *accepted
 }
 
 fn changed_identity(now: &ValidMigration, accepted: &ValidMigration) -> Vec<&'static str> {
@@ -154,12 +183,19 @@ fn unreadable(path: &Path) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::validate::Control;
     use crate::cli::manifest::parse;
+    use crate::engine::intent::Intent;
 
     const SAMPLE: &str = include_str!("../../config/samples/migration.yaml");
 
     fn accepted() -> Manifest {
         parse(SAMPLE).map_err(|found| format!("{found:?}")).unwrap()
+    }
+
+    fn asked(seen: &Seen) -> Option<Intent> {
+        let now = "2026-01-01T00:00:00Z".parse().unwrap();
+        seen.wanted.as_ref().map(|wanted| intent(&wanted.effective(now).wishes))
     }
 
     fn with(field: &str) -> String {
@@ -180,7 +216,7 @@ mod tests {
         for (fields, command) in cases {
             let fields = fields.trim_matches(['{', '}']).replace(", ", "\n  ");
             let seen = meaning(&with(&fields), &accepted());
-            assert_eq!(seen.intent.map(|intent| intent.command), Some(command), "{fields}");
+            assert_eq!(asked(&seen).map(|intent| intent.command), Some(command), "{fields}");
             assert_eq!(seen.notes, Vec::<String>::new(), "{fields}");
         }
     }
@@ -188,7 +224,7 @@ mod tests {
     #[test]
     fn tuning_and_postponement_are_taken_over() {
         let text = with("postponeCutOver: true").replace("threads: 2", "threads: 5");
-        let intent = meaning(&text, &accepted()).intent.unwrap();
+        let intent = asked(&meaning(&text, &accepted())).unwrap();
         assert!(intent.postpone_cut_over);
         assert_eq!(intent.tuning.copy_threads, 5);
     }
@@ -198,7 +234,7 @@ mod tests {
         let text = SAMPLE.replace("  table: orders", "  table: invoices\n  paused: true");
         let seen = meaning(&text, &accepted());
         assert!(seen.notes[0].starts_with("spec.table cannot change"), "{:?}", seen.notes);
-        assert_eq!(seen.intent.unwrap().command, Command::Pause);
+        assert_eq!(asked(&seen).unwrap().command, Command::Pause);
     }
 
     #[test]
@@ -213,12 +249,12 @@ mod tests {
         let wrong = SAMPLE.replace("threads: 2", "threads: 99");
         for text in ["", "%", torn, &wrong] {
             let seen = meaning(text, &accepted());
-            assert_eq!(seen.intent, None, "{text}");
+            assert_eq!((asked(&seen), seen.panics), (None, false), "{text}");
             assert_eq!(seen.notes.len(), 1, "{text}");
         }
         let panicking = wrong.replace("  copy:\n", "  panic: true\n  copy:\n");
         for text in [panicking.clone(), format!("{panicking}\n---\n\"torn")] {
-            assert_eq!(meaning(&text, &accepted()).intent.unwrap().command, Command::Panic);
+            assert!(meaning(&text, &accepted()).panics, "{text}");
         }
     }
 
@@ -228,14 +264,13 @@ mod tests {
         let path = std::env::temp_dir().join(name);
         std::fs::write(&path, SAMPLE).unwrap();
         let mut file = ControlFile::new(path.clone(), SAMPLE.to_owned(), accepted());
-        assert_eq!(file.look().await, None);
+        assert_eq!(file.look().await, Vec::<String>::new());
         std::fs::write(&path, with("paused: true")).unwrap();
-        let command = file.look().await.unwrap().intent.unwrap().command;
-        assert_eq!(command, Command::Pause);
-        assert_eq!((file.look().await, file.is_clear), (None, true));
+        assert_eq!(file.look().await, Vec::<String>::new());
+        assert_eq!((file.wanted.migration.asked.control, file.is_clear), (Control::Pause, true));
         std::fs::remove_file(&path).unwrap();
-        let gone = file.look().await.unwrap();
-        assert_eq!((gone.intent, gone.notes.len()), (None, 1));
-        assert_eq!((file.look().await, file.is_clear), (None, false));
+        assert_eq!(file.look().await.len(), 1);
+        assert_eq!((file.look().await, file.is_clear), (Vec::new(), false));
+        assert_eq!(file.wanted.migration.asked.control, Control::Pause, "the last one holds");
     }
 }

@@ -1,9 +1,11 @@
 //! Reads a file of manifests: one MigrationTarget, one SchemaMigration and perhaps the Secret that the
 //! target names. Text in, checked values out; the text of a Secret never comes back in a message.
 
+use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::api::effective::{Effective, effective};
 use crate::api::validate::{self, Reason, ValidMigration, ValidTarget, Violation};
 use crate::mysql::connect::{ClientCertificate, Credentials};
 
@@ -19,6 +21,13 @@ pub struct Manifest {
     pub migration: ValidMigration,
     /// The account, when the file holds the Secret.
     pub credentials: Option<Credentials>,
+}
+
+impl Manifest {
+    /// What holds now.
+    pub fn effective(&self, now: Timestamp) -> Effective {
+        effective(&self.target.settings, &self.migration, now)
+    }
 }
 
 /// Reads and checks the text of a file.

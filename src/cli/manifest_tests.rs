@@ -1,6 +1,7 @@
 //! Manifests that are accepted and manifests that are refused, with what the user reads.
 
 use super::*;
+use crate::api::validate::TargetSettings;
 
 const SAMPLE: &str = include_str!("../../config/samples/migration.yaml");
 const TARGET_SAMPLE: &str = include_str!("../../config/samples/target.yaml");
@@ -332,7 +333,80 @@ fn a_short_manifest_has_the_documented_defaults() {
     let short = format!("{}{}", &SAMPLE[..start], &SAMPLE[end..]);
     let short = parse(&short).map_err(|found| format!("{found:?}")).unwrap().migration;
     let full = parse(SAMPLE).map_err(|found| format!("{found:?}")).unwrap().migration;
-    assert_eq!(short, full);
+    assert_eq!(short.start, full.start);
+    let now = Timestamp::UNIX_EPOCH;
+    let values = |migration| effective(&TargetSettings::default(), migration, now).wishes;
+    assert_eq!(values(&short), values(&full));
+}
+
+#[test]
+fn windows_and_profiles_are_refused_with_their_place() {
+    let recurring = |fields: &str| format!("windows: {{copy: [{{{fields}}}]}}");
+    let night = "cron: '0 22 * * *', duration: 8h";
+    let profile = |fields: &str| format!("profiles: [{{{fields}}}]");
+    let rows = [
+        (recurring(night), ""),
+        (recurring(&format!("{night}, timeZone: Europe/Berlin")), ""),
+        (recurring("from: '2026-01-01T00:00:00Z', until: '2026-01-01T00:00:05.5+00:00'"), ""),
+        ("windows: {copy: [], cutOver: [], pause: []}".to_owned(), ""),
+        (recurring("cron: '0 25 * * *', duration: 8h"), "windows.copy[0].cron is no cron"),
+        (recurring("cron: '0 0 22 * * *', duration: 8h"), "windows.copy[0].cron is no cron"),
+        (recurring("cron: '0 0 31 2 *', duration: 8h"), "windows.copy[0].cron is no cron"),
+        (recurring("cron: '0 22 * * *', duration: 0s"), "windows.copy[0].duration is not"),
+        (recurring("cron: '0 22 * * *', duration: 169h"), "windows.copy[0].duration is not"),
+        (recurring("cron: '0 22 * * *'"), "windows.copy[0] is neither"),
+        (
+            recurring(&format!("{night}, from: '2026-01-01T00:00:00Z'")),
+            "windows.copy[0] is neither",
+        ),
+        (recurring(&format!("{night}, timeZone: Berlin")), "windows.copy[0].timeZone is no time"),
+        (recurring("from: yesterday, until: today"), "windows.copy[0].from or until is no"),
+        (
+            recurring("from: '2026-01-02T00:00:00Z', until: '2026-01-01T00:00:00Z'"),
+            "windows.copy[0].until is over",
+        ),
+        (format!("windows: {{pause: [{}]}}", vec!["{}"; 17].join(", ")), "windows.pause has 17"),
+        (profile(&format!("name: night, window: {{{night}}}, copy: {{threads: 4}}")), ""),
+        (profile(&format!("window: {{{night}}}")), "profiles[0].name is missing"),
+        (profile("name: night, window: {}"), "profiles[0].window is neither"),
+        (profile(&format!("name: a b, window: {{{night}}}")), "profiles[0].name is no name"),
+        (
+            profile(&format!("name: a, window: {{{night}}}, copy: {{chunkTime: 1h}}")),
+            "profiles[0].copy.chunkTime is not a duration",
+        ),
+        (
+            format!("profiles: [{0}, {0}]", format_args!("{{name: a, window: {{{night}}}}}")),
+            "profiles[1].name is no name",
+        ),
+    ];
+    for (fields, message) in rows {
+        let text = SAMPLE.replacen("  copy:\n", &format!("  {fields}\n  copy:\n"), 1);
+        let found = refused(&text);
+        let first = found.first().map(|first| first.message.clone()).unwrap_or_default();
+        let fits = match message {
+            "" => found.is_empty(),
+            _ => first.starts_with(&format!("SchemaMigration spec.{message}")),
+        };
+        assert!(fits, "{fields}: {found:?}");
+    }
+    let server = "  host: orders-db.shop.svc";
+    let rows = [
+        ("preset: Staging", "MigrationTarget spec.preset is none of the allowed words"),
+        (
+            "defaults: {copy: {chunkTime: 1h}}",
+            "MigrationTarget spec.defaults.copy.chunkTime is not a duration",
+        ),
+        (
+            "defaults: {profiles: [{name: a, window: {}}]}",
+            "MigrationTarget spec.defaults.profiles[0].window is neither",
+        ),
+        ("windows: {cutOver: [{}]}", "MigrationTarget spec.windows.cutOver[0] is neither"),
+    ];
+    for (fields, message) in rows {
+        let found = refused(&SAMPLE.replacen(server, &format!("{server}\n  {fields}"), 1));
+        let first = found.first().map(|first| first.message.clone()).unwrap_or_default();
+        assert!(first.starts_with(message), "{fields}: {found:?}");
+    }
 }
 
 #[test]
@@ -340,8 +414,8 @@ fn ratios_are_read_as_hundredths() {
     for (text, percent) in [("0", 0), ("0.2", 20), ("0.05", 5), ("1.5", 150), ("100", 10_000)] {
         let line = format!("maxRowsPerSecond: 0\n  throttle: {{niceRatio: '{text}'}}");
         let manifest = parse(&SAMPLE.replacen("maxRowsPerSecond: 0", &line, 1));
-        let wishes = manifest.map_err(|found| format!("{found:?}")).unwrap().migration.wishes;
-        assert_eq!(wishes.throttle.nice_percent, percent, "{text}");
+        let layer = manifest.map_err(|found| format!("{found:?}")).unwrap().migration.layer;
+        assert_eq!(layer.throttle.nice_percent, Some(percent), "{text}");
     }
 }
 

@@ -8,8 +8,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::console::{Colour, Console};
 use super::exit::Exit;
-use super::progress::{grouped, spoken};
+use super::progress::{grouped, spoken, told};
 use super::{failure, run};
+use crate::api::effective::Setting;
 use crate::args::{Output, Source};
 use crate::engine;
 use crate::engine::outcome::PlanReport;
@@ -18,8 +19,8 @@ use crate::shutdown::Signals;
 
 /// Asks the engine for the plan and shows it.
 pub async fn execute(source: Source, output: Output, console: &Console) -> Exit {
-    let request = match run::load(&source).await {
-        Ok(loaded) => loaded.request,
+    let (request, settings) = match run::load(&source).await {
+        Ok(loaded) => (loaded.request.clone(), loaded.settings()),
         Err(violations) => {
             failure::show_violations(console, output, &violations);
             return Exit::Usage;
@@ -34,7 +35,7 @@ pub async fn execute(source: Source, output: Output, console: &Console) -> Exit 
         () = signals.watch(&stop) => return Exit::Interrupted,
     };
     match planned {
-        Ok(report) => show(console, output, &report),
+        Ok(report) => show(console, output, (&report, &settings)),
         Err(_) if stop.is_cancelled() => Exit::Left,
         Err(failed) => {
             failure::show(console, output, &failed);
@@ -43,10 +44,17 @@ pub async fn execute(source: Source, output: Output, console: &Console) -> Exit 
     }
 }
 
-fn show(console: &Console, output: Output, report: &PlanReport) -> Exit {
+fn show(console: &Console, output: Output, (report, settings): (&PlanReport, &[Setting])) -> Exit {
     match output {
-        Output::Text => console.print(&text(report, console.colour())),
-        Output::Json => console.print(&object(report).to_string()),
+        Output::Text => {
+            let text = text(report, console.colour());
+            console.print(&format!("{}\n{}", text.trim_end(), listed(settings)));
+        }
+        Output::Json => {
+            let mut object = object(report);
+            object["effective"] = json!(told(settings));
+            console.print(&object.to_string());
+        }
     }
     if report.refusals.is_empty() { Exit::Done } else { Exit::Refused }
 }
@@ -93,6 +101,13 @@ fn text(report: &PlanReport, colour: Colour) -> String {
         let _written = write!(text, "\n{paragraph}");
     }
     text
+}
+
+/// The settings with their origins, a line each.
+fn listed(settings: &[Setting]) -> String {
+    let line = |it: &Setting| format!("  {:22} {} ({})", it.field, it.value, it.origin);
+    let lines: Vec<String> = settings.iter().map(line).collect();
+    format!("\nsettings\n{}", lines.join("\n"))
 }
 
 fn headline(strategy: &str) -> &str {

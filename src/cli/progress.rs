@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use super::console::Console;
+use crate::api::effective::Setting;
 use crate::args::Output;
 use crate::engine::phase::PhaseKind;
 use crate::engine::progress::Progress;
@@ -38,8 +39,14 @@ impl Display {
     }
 
     /// Shows snapshots until the sender is gone, then waits for ever.
-    pub async fn follow(&self, console: &Console, mut progress: watch::Receiver<Progress>) -> ! {
+    pub async fn follow(
+        &self,
+        console: &Console,
+        mut progress: watch::Receiver<Progress>,
+        mut settings: watch::Receiver<Vec<Setting>>,
+    ) -> ! {
         let mut ticks = self.ticks();
+        self.show_settings(console, &settings.borrow_and_update());
         let mut shown = None;
         loop {
             let now = progress.borrow_and_update().clone();
@@ -49,6 +56,10 @@ impl Display {
                     Ok(()) => false,
                     Err(_) => pending().await,
                 },
+                Ok(()) = settings.changed() => {
+                    self.show_settings(console, &settings.borrow_and_update());
+                    continue;
+                }
             };
             let now = if ticked { now } else { progress.borrow().clone() };
             if ticked || shown != Some(now.phase) {
@@ -81,6 +92,16 @@ impl Display {
         }
     }
 
+    fn show_settings(&self, console: &Console, settings: &[Setting]) {
+        match self {
+            Self::Json => {
+                console
+                    .print(&json!({"type": "effective", "effective": told(settings)}).to_string());
+            }
+            Self::Quiet | Self::Bar(_) | Self::Lines => {}
+        }
+    }
+
     fn ticks(&self) -> Interval {
         let period = match self {
             Self::Bar(_) => Duration::from_millis(250),
@@ -91,6 +112,12 @@ impl Display {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         ticks
     }
+}
+
+/// Settings as JSON has them.
+pub fn told(settings: &[Setting]) -> Vec<Value> {
+    let one = |it: &Setting| json!({"field": it.field, "value": it.value, "origin": it.origin.to_string()});
+    settings.iter().map(one).collect()
 }
 
 /// A snapshot as one JSON object.

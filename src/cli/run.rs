@@ -1,5 +1,6 @@
 //! `ghostship run`: manifests in, a changed table out, with the file as control panel meanwhile.
 
+use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -10,6 +11,7 @@ use super::manifest::{self, Manifest};
 use super::notices::Teller;
 use super::progress::Display;
 use super::{failure, report};
+use crate::api::effective::{Effective, Setting};
 use crate::api::validate::{Reason, Violation};
 use crate::args::{Output, RunArguments, Source};
 use crate::engine::intent;
@@ -18,7 +20,7 @@ use crate::engine::phase::PhaseKind;
 use crate::engine::request::{Request, VerifyMode};
 use crate::engine::{self, Failure};
 use crate::mysql::connect::CredentialSource;
-use crate::resolve::{self, Origin};
+use crate::resolve::{self, Origin, Settings};
 use crate::shutdown::Signals;
 
 /// A file that was read and accepted.
@@ -26,6 +28,13 @@ pub(super) struct Loaded {
     pub(super) request: Request,
     manifest: Manifest,
     text: String,
+}
+
+impl Loaded {
+    /// The settings as they hold now.
+    pub(super) fn settings(&self) -> Vec<Setting> {
+        self.manifest.effective(Timestamp::now()).settings
+    }
 }
 
 /// Runs a migration to its end and shows it.
@@ -103,7 +112,9 @@ async fn run(
 ) -> Exit {
     let Loaded { request, manifest, text } = loaded;
     let (table, verify) = (request.table.to_string(), request.verify);
-    let (publisher, wishes) = intent::channel(resolve::intent(&manifest.migration.wishes));
+    let Effective { wishes, settings } = manifest.effective(Timestamp::now());
+    let (publisher, wishes) = intent::channel(resolve::intent(&wishes));
+    let (settings, shown) = Settings::channel(settings);
     let (sender, progress) = watch::channel(engine::blank_progress());
     let stop = CancellationToken::new();
     let control = ControlFile::new(arguments.source.file, text, manifest);
@@ -112,8 +123,8 @@ async fn run(
     let ended = tokio::select! {
         ended = engine::run(request, wishes, sender, stop.clone()) => Some(ended),
         () = signals.watch(&stop) => None,
-        _ = control.follow(console, publisher) => None,
-        _ = display.follow(console, progress.clone()) => None,
+        _ = control.follow(console, publisher, (settings, Timestamp::now)) => None,
+        _ = display.follow(console, progress.clone(), shown) => None,
         never = following => match never {},
     };
     display.finish();

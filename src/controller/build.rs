@@ -91,7 +91,7 @@ fn role(plan: &Plan<'_>) -> Value {
         "rules": [
             rule("schemamigrations", &own, &["get", "list", "watch"]),
             rule("schemamigrations/status", &own, &["patch"]),
-            rule("migrationtargets", &plan.migration.spec.target, &["get"]),
+            rule("migrationtargets", &plan.migration.spec.target, &["get", "list", "watch"]),
         ],
     })
 }

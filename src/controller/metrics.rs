@@ -9,6 +9,7 @@ use prometheus::{
     TextEncoder,
 };
 
+use super::standing;
 use crate::api::duration;
 use crate::api::migration::SchemaMigration;
 use crate::api::status::SchemaMigrationStatus;
@@ -114,7 +115,13 @@ fn of_migrations(migrations: &[Arc<SchemaMigration>]) -> Result<Registry, promet
         own,
     )?;
     registry.register(Box::new(lock.clone()))?;
-    let paused = gauge("ghostship_migration_paused", "Whether the migration is paused.", own)?;
+    let paused =
+        gauge("ghostship_migration_paused", "Whether somebody has paused the migration.", own)?;
+    let outside = gauge(
+        "ghostship_migration_outside_window",
+        "Whether the migration waits for a window in which its cut-over may begin.",
+        own,
+    )?;
     for migration in migrations {
         let status = migration.status.clone().unwrap_or_default();
         let namespace = migration.metadata.namespace.as_deref().unwrap_or_default();
@@ -130,6 +137,7 @@ fn of_migrations(migrations: &[Arc<SchemaMigration>]) -> Result<Registry, promet
             lock.with_label_values(&labels).set(seconds);
         }
         paused.with_label_values(&labels).set(i64::from(is_paused(&status)));
+        outside.with_label_values(&labels).set(i64::from(is_outside_window(&status)));
     }
     Ok(registry)
 }
@@ -144,8 +152,18 @@ fn last_change(status: &SchemaMigrationStatus) -> i64 {
     last.map_or(0, |time| time.0.as_second())
 }
 
+/// Whether a person paused it.
 fn is_paused(status: &SchemaMigrationStatus) -> bool {
-    status.conditions.iter().any(|one| one.type_ == "Paused" && one.status == "True")
+    let mut conditions = status.conditions.iter();
+    conditions.any(|one| {
+        one.type_ == "Paused" && one.status == "True" && one.reason != standing::PAUSE_WINDOW
+    })
+}
+
+/// Whether it waits for a window in which the cut-over may begin.
+fn is_outside_window(status: &SchemaMigrationStatus) -> bool {
+    let mut conditions = status.conditions.iter();
+    conditions.any(|one| one.type_ == "Ready" && one.reason == standing::OUTSIDE_WINDOW)
 }
 
 #[cfg(test)]
@@ -178,5 +196,26 @@ mod tests {
             assert!(text.contains(line), "{line}\n{text}");
         }
         assert!(!metrics.render(&[], &[]).contains("one"));
+    }
+
+    #[test]
+    fn who_waits_for_the_hour_is_neither_paused_nor_ready() {
+        let rows = [
+            (json!([]), (false, false)),
+            (json!([condition("Paused", "True", "Paused")]), (true, false)),
+            (json!([condition("Paused", "True", "PauseWindow")]), (false, false)),
+            (json!([condition("Paused", "False", "NotPaused")]), (false, false)),
+            (json!([condition("Ready", "False", "OutsideWindow")]), (false, true)),
+            (json!([condition("Ready", "False", "CutOverPostponed")]), (false, false)),
+        ];
+        for (conditions, expected) in rows {
+            let status = serde_json::from_value(json!({"conditions": conditions})).unwrap();
+            assert_eq!((is_paused(&status), is_outside_window(&status)), expected, "{status:?}");
+        }
+    }
+
+    fn condition(name: &str, status: &str, reason: &str) -> serde_json::Value {
+        json!({"type": name, "status": status, "reason": reason, "message": "",
+            "lastTransitionTime": "2026-01-01T00:00:00Z"})
     }
 }

@@ -37,6 +37,7 @@ pub fn status(observed: &Observed, decision: &Decision) -> SchemaMigrationStatus
         plan: None,
         progress: None,
         report: None,
+        effective: Vec::new(),
     };
     if let (Some(worker), Some(report)) = (new.worker.as_mut(), decide::report(observed)) {
         worker.pod = Some(report.pod.clone());

@@ -5,9 +5,10 @@ use super::decide::{self, Decision, Observed};
 use super::queue::QUEUED;
 use crate::api::control;
 use crate::api::duration;
+use crate::api::effective::{Gate, Wishes, effective};
 use crate::api::legal;
 use crate::api::status::{Ending, EndingKind, SchemaMigrationStatus, WorkerReport};
-use crate::api::validate::{Control, Violation};
+use crate::api::validate::{self, Control, Violation};
 
 /// How tools see it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,7 +17,7 @@ pub enum Health {
     Progressing,
     /// An attempt ended early; another one follows by itself.
     Retrying,
-    /// It waits for a human.
+    /// It waits for a human, or for an hour that a human chose.
     Suspended,
     /// It has ended well.
     Done,
@@ -148,18 +149,23 @@ fn following(observed: &Observed, problem: Option<&str>) -> Told {
 
 fn running(observed: &Observed, report: &WorkerReport) -> Told {
     let migration = &observed.migration;
-    let control = control::wanted(migration).map(|wanted| wanted.wishes.control);
+    let wishes = wishes(observed);
+    let control = wishes.as_ref().map(|wishes| wishes.control);
+    let window = wishes.as_ref().and_then(|wishes| wishes.pause_window.clone());
     let wait = report.waiting_for.clone().unwrap_or_default();
     let (reason, health, message) = match control {
-        Ok(Control::Pause) => (
+        Some(Control::Pause) if window.is_some() => {
+            ("Paused", Health::Suspended, window.unwrap_or_default())
+        }
+        Some(Control::Pause) => (
             "Paused",
             Health::Suspended,
             "paused by spec.paused; kubectl ghostship resume goes on".to_owned(),
         ),
-        Ok(Control::Panic) => {
+        Some(Control::Panic) => {
             ("Panicked", Health::Progressing, "panic: the worker stops".to_owned())
         }
-        Ok(Control::Abort) => {
+        Some(Control::Abort) => {
             ("Aborting", Health::Progressing, "the helper tables are dropped".to_owned())
         }
         _ if report.phase == "AwaitCutOver" && control::is_postponed(migration) => (
@@ -171,6 +177,17 @@ fn running(observed: &Observed, report: &WorkerReport) -> Told {
         _ if has_paused_itself(migration.status.as_ref()) => {
             ("AutoPaused", Health::Progressing, throttled(migration.status.as_ref()))
         }
+        _ if !wait.is_empty()
+            && CHANGES_THE_TABLE.contains(&report.phase.as_str())
+            && closed(wishes.as_ref()).is_some() =>
+        {
+            let words = closed(wishes.as_ref()).unwrap_or_default();
+            (
+                OUTSIDE_WINDOW,
+                Health::Suspended,
+                format!("it waits for the cut-over window: {words}"),
+            )
+        }
         _ if is_throttled(migration.status.as_ref()) => {
             ("Throttled", Health::Progressing, throttled(migration.status.as_ref()))
         }
@@ -179,6 +196,30 @@ fn running(observed: &Observed, report: &WorkerReport) -> Told {
     };
     (report.phase.clone(), reason.to_owned(), message, health)
 }
+
+/// What holds now; `None` when the resources cannot be understood.
+fn wishes(observed: &Observed) -> Option<Wishes> {
+    let wanted = control::wanted(&observed.migration).ok()?;
+    let target = serde_json::to_value(observed.target.as_ref()?).ok()?;
+    let target = validate::target(&target).ok()?;
+    Some(effective(&target.settings, &wanted.migration, observed.now).wishes)
+}
+
+/// Why the hour does not let a cut-over begin, in words.
+fn closed(wishes: Option<&Wishes>) -> Option<String> {
+    match &wishes?.cut_over {
+        Gate::Closed { words } => Some(words.clone()),
+        Gate::Open { .. } => None,
+    }
+}
+
+/// Why it is paused when no person did it.
+pub const PAUSE_WINDOW: &str = "PauseWindow";
+/// Why it waits when the hour does not allow a cut-over.
+pub const OUTSIDE_WINDOW: &str = "OutsideWindow";
+
+/// Phases that end with a change of the table itself; Prepare by INSTANT.
+const CHANGES_THE_TABLE: [&str; 3] = ["Prepare", "AwaitCutOver", "CutOver"];
 
 /// What goes on in a phase of the engine.
 fn work(phase: &str) -> &'static str {
@@ -227,7 +268,7 @@ fn milestones(observed: &Observed, decision: &Decision) -> Vec<Milestone> {
         reached("Verified", behind(&BEHIND_ROW_COPY[2..])),
         reached("CutOverReady", behind(&BEHIND_ROW_COPY[2..])),
         switch("CommandIgnored", ignored.is_some(), ignored.unwrap_or_default()),
-        switch("Paused", observed.migration.spec.paused == Some(true) && !done, String::new()),
+        paused(observed, done),
         switch(
             "Throttled",
             throttled,
@@ -250,6 +291,20 @@ fn validated(decision: &Decision) -> Milestone {
 fn reached(name: &'static str, holds: bool) -> Milestone {
     let reason = if holds { "Reached" } else { "NotYet" };
     Milestone { name, holds, reason: reason.to_owned(), message: String::new() }
+}
+
+/// By a person, or by the hour.
+fn paused(observed: &Observed, done: bool) -> Milestone {
+    let window = wishes(observed).and_then(|wishes| wishes.pause_window).filter(|_| !done);
+    match window {
+        Some(words) => {
+            Milestone { reason: PAUSE_WINDOW.to_owned(), ..switch("Paused", true, words) }
+        }
+        None => {
+            let by_hand = observed.migration.spec.paused == Some(true);
+            switch("Paused", by_hand && !done, String::new())
+        }
+    }
 }
 
 fn switch(name: &'static str, holds: bool, message: String) -> Milestone {
@@ -328,6 +383,34 @@ mod tests {
             assert_eq!((found.phase.as_str(), found.reason.as_str()), (phase, reason), "{changes}");
             assert_eq!(found.health, health, "{changes}");
             assert!(!found.message.is_empty(), "{changes}");
+        }
+    }
+
+    #[test]
+    fn every_hour_has_its_row() {
+        let hours = |phase: &str, what: &str, from: &str| {
+            let until = "2026-01-02T00:00:00Z";
+            json!({
+                "spec": {"windows": {what: [{"from": format!("2026-01-01T{from}:00Z"), "until": until}]}},
+                "status": {"attempt": 1,
+                    "report": {"attempt": 1, "phase": phase, "waitingFor": "something"}}
+            })
+        };
+        let rows = [
+            (hours("AwaitCutOver", "cutOver", "23:00"), "OutsideWindow", Health::Suspended),
+            (hours("CutOver", "cutOver", "23:00"), "OutsideWindow", Health::Suspended),
+            (hours("Prepare", "cutOver", "23:00"), "OutsideWindow", Health::Suspended),
+            (hours("CatchUp", "cutOver", "23:00"), "Waiting", Health::Progressing),
+            (hours("AwaitCutOver", "cutOver", "12:00"), "Waiting", Health::Progressing),
+            (hours("RowCopy", "pause", "12:00"), "Paused", Health::Suspended),
+            (hours("RowCopy", "pause", "23:00"), "Waiting", Health::Progressing),
+        ];
+        for (changes, reason, health) in rows {
+            let observed = observed(&changes, active());
+            let found = standing(&observed, &decide(&observed));
+            assert_eq!((found.reason.as_str(), found.health), (reason, health), "{changes}");
+            let paused = found.milestones.iter().find(|one| one.name == "Paused").unwrap();
+            assert_eq!(paused.holds, reason == "Paused", "{changes}");
         }
     }
 }

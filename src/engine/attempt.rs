@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -31,6 +31,9 @@ use crate::tasks::{TaskError, TaskGroup};
 
 /// How long an attempt may take to wind down after it was asked to end.
 const WIND_DOWN: Duration = Duration::from_secs(8);
+
+/// How often the hour is looked at while nothing else is to be done.
+const WINDOW_POLL: Duration = Duration::from_secs(1);
 
 /// How often one attempt looks anew because another worker changed the table before it could begin.
 const BEGINNINGS: u32 = 5;
@@ -82,21 +85,50 @@ async fn begin(
     (intent, meter): (&watch::Receiver<Intent>, &Meter),
     worker: &mut Worker,
 ) -> Result<Begun> {
-    for _ in 0..BEGINNINGS {
-        if let Some(begun) = begin_once(session, request, (intent, meter), worker).await? {
-            return Ok(begun);
+    let mut overtaken = 0;
+    while overtaken < BEGINNINGS {
+        match begin_once(session, request, (intent, meter), worker).await? {
+            Look::Begun(begun) => return Ok(*begun),
+            Look::Overtaken => overtaken += 1,
+            Look::TooEarly => wait_for_window(intent, meter).await,
         }
     }
     Err(Error::Superseded)
 }
 
-/// `None` when another worker changed the table between the checks and the fence.
+/// What a look came to.
+enum Look {
+    Begun(Box<Begun>),
+    /// Another worker changed the table between the checks and the fence.
+    Overtaken,
+    /// All that there is to do is a change that this hour does not allow; nothing is left of the look.
+    TooEarly,
+}
+
+/// Waits until the table may be changed, or something else is asked for.
+async fn wait_for_window(intent: &watch::Receiver<Intent>, meter: &Meter) {
+    let mut intent = intent.clone();
+    let first = intent.borrow_and_update().command;
+    loop {
+        let words = instant::waits_for(&intent.borrow());
+        let Some(words) = words.filter(|_| intent.borrow().command == first) else {
+            meter.wait_for("");
+            return;
+        };
+        meter.wait_for(&words);
+        tokio::select! {
+            changed = intent.changed() => if changed.is_err() { return },
+            () = tokio::time::sleep(WINDOW_POLL) => {}
+        }
+    }
+}
+
 async fn begin_once(
     session: &mut Session,
     request: &Request,
     (intent, meter): (&watch::Receiver<Intent>, &Meter),
     worker: &mut Worker,
-) -> Result<Option<Begun>> {
+) -> Result<Look> {
     let command = command(intent);
     let aborting = command == Command::Abort;
     let begun = match resume::look(session, request, command, worker).await? {
@@ -110,7 +142,7 @@ async fn begin_once(
         Found::Gone => return Err(Error::Superseded),
         Found::Nothing => return prepare_anew(session, request, (intent, meter), worker).await,
     };
-    Ok(Some(begun))
+    Ok(Look::Begun(Box::new(begun)))
 }
 
 async fn prepare_anew(
@@ -118,7 +150,7 @@ async fn prepare_anew(
     request: &Request,
     (intent, meter): (&watch::Receiver<Intent>, &Meter),
     worker: &mut Worker,
-) -> Result<Option<Begun>> {
+) -> Result<Look> {
     meter.enter(PhaseKind::Preflight);
     let (inspected, alter) = preflight::pass(session, request).await?;
     for warning in &inspected.warnings {
@@ -127,9 +159,12 @@ async fn prepare_anew(
     meter.enter(PhaseKind::Prepare);
     let wishes = intent.borrow().clone();
     match prepare::run(session, request, (inspected, alter), &wishes, worker).await? {
-        prepare::Road::Instant(done) => Ok(Some(Begun::Ended(instant::report(*done, meter)?))),
-        prepare::Road::Copy(prepared) => Ok(Some(Begun::Copying(prepared))),
-        prepare::Road::Overtaken => Ok(None),
+        prepare::Road::Instant(done) => {
+            Ok(Look::Begun(Box::new(Begun::Ended(instant::report(*done, meter)?))))
+        }
+        prepare::Road::Copy(prepared) => Ok(Look::Begun(Box::new(Begun::Copying(prepared)))),
+        prepare::Road::Overtaken => Ok(Look::Overtaken),
+        prepare::Road::TooEarly => Ok(Look::TooEarly),
     }
 }
 
@@ -314,6 +349,8 @@ async fn drive(context: &Context) -> Result<()> {
     let mut phase = context.plan.stored.phase;
     loop {
         context.meter.enter(phase);
+        // What the stage before was held by does not concern this one.
+        context.outside_copy_window();
         phase = match phase {
             PhaseKind::Preflight | PhaseKind::Prepare | PhaseKind::RowCopy => {
                 row_copy::run(context).await?;
@@ -332,8 +369,10 @@ async fn drive(context: &Context) -> Result<()> {
                 cut_over::wait_until_allowed(context).await?;
                 PhaseKind::CutOver
             }
-            // Permission was taken back while nobody ran.
-            PhaseKind::CutOver if context.intent.borrow().postpone_cut_over => {
+            // Permission was taken back, or the window closed, while nobody ran.
+            PhaseKind::CutOver
+                if context.intent.borrow().cut_over_hold(SystemTime::now()).is_some() =>
+            {
                 PhaseKind::AwaitCutOver
             }
             PhaseKind::CutOver => {

@@ -16,15 +16,16 @@ use super::gate::Gate;
 use super::intent::{Command, Intent, Tuning, Wishes};
 use super::meter::Meter;
 use super::pace::Pace;
+use super::phase::PhaseKind;
 use super::plan::{Plan, StoredState};
-use super::throttle::Throttle;
 use super::throttle::replicas::Beats;
+use super::throttle::{Signal, Throttle};
 use super::{Error, Result};
 use crate::mysql::connect::Role;
 use crate::mysql::position::{GtidSet, Position};
 use crate::mysql::session::Session;
 
-/// What a paused run waits for.
+/// What a run waits for that a person paused.
 pub const PAUSED: &str = "paused by the user";
 /// How long a new reading of the user's wishes may take.
 const READ_LIMIT: Duration = Duration::from_secs(10);
@@ -209,7 +210,34 @@ impl Context {
 
     /// Why nothing may be copied, compared or swapped for the application's sake; `None` when all may.
     pub fn hold(&self) -> Option<String> {
-        self.throttle.hold(&self.intent.borrow().tuning.throttle)
+        let outside = self.outside_copy_window().map(|why| format!("the copy window: {why}"));
+        outside.or_else(|| {
+            let held = self.throttle.hold(&self.intent.borrow().tuning.throttle);
+            held.map(|why| format!("less load: {why}"))
+        })
+    }
+
+    /// Why the hour does not allow what this stage does, and states it: only copying and the comparison
+    /// of all rows need a copy window.
+    pub fn outside_copy_window(&self) -> Option<String> {
+        let words = match self.meter.phase() {
+            PhaseKind::RowCopy | PhaseKind::Verify => self.intent.borrow().copy_hold.clone(),
+            PhaseKind::Preflight
+            | PhaseKind::Prepare
+            | PhaseKind::CatchUp
+            | PhaseKind::AwaitCutOver
+            | PhaseKind::CutOver
+            | PhaseKind::CleanUp => None,
+        };
+        self.throttle.state(Signal::Window, words.clone());
+        words
+    }
+
+    /// What a paused run waits for; `None` when it is not paused.
+    pub fn paused(&self) -> Option<String> {
+        let intent = self.intent.borrow();
+        let words = || intent.paused_by.clone().unwrap_or_else(|| PAUSED.to_owned());
+        (intent.command == Command::Pause).then(words)
     }
 
     /// Has the user's wishes read anew; whether that succeeded.
@@ -231,15 +259,18 @@ impl Context {
     /// [`Error::Stopped`] when the attempt must stop.
     pub async fn wait_while_paused(&self) -> Result<()> {
         let mut intent = self.intent.clone();
+        let mut said = None;
         loop {
+            intent.borrow_and_update();
             if self.is_stopping() {
                 return Err(Error::Stopped);
             }
-            if intent.borrow_and_update().command != Command::Pause {
-                self.meter.no_longer_wait_for(PAUSED);
+            let Some(words) = self.paused() else {
+                said.iter().for_each(|words: &String| self.meter.no_longer_wait_for(words));
                 return Ok(());
-            }
-            self.meter.wait_for(PAUSED);
+            };
+            self.meter.wait_for(&words);
+            said = Some(words);
             tokio::select! {
                 changed = intent.changed() => changed.map_err(|_| Error::Stopped)?,
                 () = self.leave.cancelled() => return Err(Error::Stopped),

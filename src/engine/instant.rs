@@ -2,11 +2,13 @@
 //! so that the source table only sees a statement that will succeed. The definition it leads to is
 //! stored before it is sent, so that a restart can tell whether it happened.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::clean_up;
+use super::context::PAUSED;
 use super::control::{self, SHORT};
 use super::error::Doing;
+use super::intent::{Command, Intent};
 use super::meter::Meter;
 use super::outcome::{Outcome, Report};
 use super::phase::PhaseKind;
@@ -103,6 +105,17 @@ pub async fn is_possible(session: &mut Session, tables: &Tables, alter: &Alter) 
         session.execute(&change, SHORT).await.doing("apply the ALTER to the empty shadow table")?;
     }
     Ok(possible)
+}
+
+/// What the table's change has to wait for, in words; `None` when it may be made now. A change that is
+/// postponed takes the other road and does not come here, or is demanded.
+pub fn waits_for(wishes: &Intent) -> Option<String> {
+    if wishes.command == Command::Pause {
+        return Some(wishes.paused_by.clone().unwrap_or_else(|| PAUSED.to_owned()));
+    }
+    let longest = wishes.tuning.lock_budget.max(Duration::from_secs(1)) * TRIES;
+    let refusal = wishes.cut_over.refusal(SystemTime::now(), longest)?;
+    Some(format!("the cut-over window: {refusal}"))
 }
 
 async fn name_blockers(session: &mut Session, plan: &Plan) -> Result<()> {

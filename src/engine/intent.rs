@@ -3,7 +3,7 @@
 //! cut-over attempt, and, for panic, everywhere. Before a cut-over it is read anew.
 
 use std::future::pending;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
@@ -15,8 +15,14 @@ use super::throttle::{Limits, recovery};
 pub struct Intent {
     /// Where the migration shall go.
     pub command: Command,
+    /// Why it is paused when no person did it, in words.
+    pub paused_by: Option<String>,
     /// Whether the cut-over has to wait although everything is ready.
     pub postpone_cut_over: bool,
+    /// Why nothing may be copied or compared at this hour, in words.
+    pub copy_hold: Option<String>,
+    /// Whether the hour lets a cut-over begin.
+    pub cut_over: CutOverGate,
     /// Settings that may change at any time.
     pub tuning: Tuning,
 }
@@ -108,6 +114,43 @@ pub enum Command {
     Panic,
 }
 
+/// Whether the hour lets a cut-over begin.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CutOverGate {
+    /// It does.
+    Open {
+        /// As long as this; absent when nothing ends it.
+        until: Option<SystemTime>,
+    },
+    /// It does not.
+    Closed {
+        /// Why, and when it opens.
+        words: String,
+    },
+}
+
+/// What an attempt may take beside its lock budget.
+const MARGIN: Duration = Duration::from_secs(1);
+
+impl CutOverGate {
+    /// Why an attempt of at most `budget` that begins `now` is not allowed, in words; `None` when it is.
+    pub fn refusal(&self, now: SystemTime, budget: Duration) -> Option<String> {
+        match self {
+            Self::Closed { words } => Some(words.clone()),
+            Self::Open { until: None } => None,
+            Self::Open { until: Some(until) } => {
+                let left = until.duration_since(now).unwrap_or_default();
+                (left < budget + MARGIN).then(|| {
+                    format!(
+                        "the cut-over window is open for {left:.1?} more, which is too short for an \
+                         attempt with a lock budget of {budget:?}"
+                    )
+                })
+            }
+        }
+    }
+}
+
 /// Settings that take effect within one chunk.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Tuning {
@@ -147,6 +190,29 @@ impl Default for Tuning {
     }
 }
 
+impl Intent {
+    /// Only this is asked for; a cut-over is not.
+    pub fn only(command: Command) -> Self {
+        Self {
+            command,
+            paused_by: None,
+            postpone_cut_over: true,
+            copy_hold: None,
+            cut_over: CutOverGate::Open { until: None },
+            tuning: Tuning::default(),
+        }
+    }
+
+    /// Why the table may not be changed now although everything is ready, in words; `None` when it may.
+    pub fn cut_over_hold(&self, now: SystemTime) -> Option<String> {
+        if self.postpone_cut_over {
+            return Some("permission to cut over (postponeCutOver is true)".to_owned());
+        }
+        let refusal = self.cut_over.refusal(now, self.tuning.lock_budget)?;
+        Some(format!("the cut-over window: {refusal}"))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -154,7 +220,7 @@ mod tests {
     const LIMIT: Duration = Duration::from_secs(5);
 
     fn intent(command: Command) -> Intent {
-        Intent { command, postpone_cut_over: false, tuning: Tuning::default() }
+        Intent::only(command)
     }
 
     #[test]
@@ -162,6 +228,28 @@ mod tests {
         let (publisher, wishes) = channel(intent(Command::Panic));
         publisher.publish(intent(Command::Run));
         assert_eq!(wishes.intent.borrow().command, Command::Panic);
+    }
+
+    #[test]
+    fn an_attempt_begins_only_where_it_can_end() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1000);
+        let open = |millis| CutOverGate::Open { until: Some(now + Duration::from_millis(millis)) };
+        let past = CutOverGate::Open { until: Some(now - Duration::from_secs(1)) };
+        let closed = CutOverGate::Closed { words: "it opens at noon".to_owned() };
+        let rows = [
+            (CutOverGate::Open { until: None }, None),
+            (open(3000), None),
+            (open(2999), Some("open for 3.0s more, which is too short")),
+            (open(0), Some("too short for an attempt with a lock budget of 2s")),
+            (past, Some("open for 0.0ns more")),
+            (closed, Some("it opens at noon")),
+        ];
+        for (gate, expected) in rows {
+            let refusal = gate.refusal(now, Duration::from_secs(2));
+            assert_eq!(refusal.is_some(), expected.is_some(), "{gate:?} {refusal:?}");
+            let words = refusal.unwrap_or_default();
+            assert!(words.contains(expected.unwrap_or_default()), "{words}");
+        }
     }
 
     #[tokio::test]

@@ -57,6 +57,8 @@ pub enum Road {
     Copy(Box<Prepared>),
     /// Another worker changed the table since preflight: there is nothing left to do, or something else.
     Overtaken,
+    /// The server could do it at once, and this hour does not allow it. Nothing is left on the server.
+    TooEarly,
 }
 
 /// Creates the helper tables, or changes the table at once where the server can.
@@ -90,8 +92,12 @@ pub async fn run(
         return Ok(Road::Overtaken);
     }
     let made = make(session, &request, (inspected, &alter, state), (&tables, epoch, wishes)).await;
-    if matches!(made, Err(Error::Refused { .. } | Error::Blocked { .. })) {
+    let is_too_early = matches!(made, Ok(Road::TooEarly));
+    if is_too_early || matches!(made, Err(Error::Refused { .. } | Error::Blocked { .. })) {
         drop_helpers(session, &tables).await?;
+    }
+    if is_too_early {
+        worker.standing = Standing::Reaching;
     }
     made
 }
@@ -122,6 +128,11 @@ async fn make(
     let parts = (tables.clone(), inspected.source, shadow);
     let plan = plan(request, inspected.server, parts, state)?;
     if wants_instant(request, wishes) {
+        if instant::waits_for(wishes).is_some()
+            && instant::is_possible(session, tables, alter).await?
+        {
+            return Ok(Road::TooEarly);
+        }
         match instant::try_change(session, &plan, (alter, epoch), wishes.tuning.lock_budget).await?
         {
             Some(done) => return Ok(Road::Instant(Box::new(done))),

@@ -10,8 +10,7 @@ use super::Assignment;
 use crate::api::control;
 use crate::api::migration::SchemaMigration;
 use crate::api::target::MigrationTarget;
-use crate::api::validate::{self, Violation};
-use crate::engine::intent::Intent;
+use crate::api::validate::{self, TargetSettings, ValidMigration, Violation};
 use crate::engine::request::Request;
 use crate::mysql::connect::CredentialSource;
 use crate::resolve::{self, Origin};
@@ -77,7 +76,9 @@ impl LoadError {
 /// What an attempt begins with.
 pub(super) struct Loaded {
     pub(super) request: Request,
-    pub(super) intent: Intent,
+    pub(super) migration: ValidMigration,
+    /// Name of the target, and what may change of it.
+    pub(super) target: (String, TargetSettings),
 }
 
 /// Reads the migration and its target and checks both.
@@ -125,13 +126,12 @@ fn resolve(
     (migration, target): (&SchemaMigration, &MigrationTarget),
     origin: Origin,
 ) -> Result<Loaded, Vec<Violation>> {
-    let mut valid = validate::migration(&control::document(migration))?;
-    valid.wishes = control::wanted(migration)?.wishes;
+    let valid = control::wanted(migration)?.migration;
     let target = validate::target(&serde_json::to_value(target).unwrap_or_default())?;
     validate::pair(&valid, &target).map_err(|violation| vec![violation])?;
-    let intent = resolve::intent(&valid.wishes);
-    let request = resolve::request(target, valid, origin);
-    Ok(Loaded { request, intent })
+    let settings = (target.name.clone(), target.settings.clone());
+    let request = resolve::request(target, valid.clone(), origin);
+    Ok(Loaded { request, migration: valid, target: settings })
 }
 
 /// Who wrote the resource, as far as the API server tells: the field manager of its first write.

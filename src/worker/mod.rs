@@ -13,16 +13,18 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use kube::{Api, Client};
 use tokio::sync::watch as channel;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::migration::SchemaMigration;
-use crate::engine::intent::{self, Command, Intent};
+use crate::engine::intent;
 use crate::engine::outcome::Outcome;
 use crate::engine::progress::Progress;
 use crate::engine::{self, Failure};
 use crate::probes;
+use crate::resolve::Settings;
 use crate::shutdown::Signals;
 
 pub use self::load::LoadError;
@@ -80,29 +82,30 @@ pub async fn run(assignment: Assignment, mut signals: Signals) -> Result<Ended, 
         () = signals.watch(&stop) => return Ok(Ended::Interrupted),
         () = stop.cancelled() => return Ok(Ended::Outcome(Outcome::Left)),
     };
-    let api: Api<SchemaMigration> = Api::namespaced(client, &assignment.namespace);
-    Ok(Box::pin(drive(assignment, api, loaded, (signals, stop))).await)
+    Ok(Box::pin(drive(assignment, client, loaded, (signals, stop))).await)
 }
 
 async fn drive(
     assignment: Assignment,
-    api: Api<SchemaMigration>,
+    client: Client,
     loaded: Loaded,
     (mut signals, stop): (Signals, CancellationToken),
 ) -> Ended {
-    let Loaded { request, intent } = loaded;
-    let (publisher, wishes) = intent::channel(first(intent, assignment.clean_up));
+    let watch = watch::Watch::new(&client, &assignment, &loaded);
+    let (intent, first) = watch.holds(Timestamp::now());
+    let (publisher, wishes) = intent::channel(intent);
+    let (settings, effective) = Settings::channel(first.unwrap_or_default());
     let (sender, progress) = channel::channel(engine::blank_progress());
-    let watch = watch::Watch::new(api.clone(), &assignment);
-    let mut reporter = Reporter::new(api, &assignment);
+    let api: Api<SchemaMigration> = Api::namespaced(client, &assignment.namespace);
+    let mut reporter = Reporter::new(api, &assignment, effective);
     let throttled = Throttled::default();
     let ended = tokio::select! {
-        ended = engine::run(request, wishes, sender, stop.clone()) => match ended {
+        ended = engine::run(loaded.request, wishes, sender, stop.clone()) => match ended {
             Ok(outcome) => Ended::Outcome(outcome),
             Err(failure) => Ended::Failure(failure),
         },
         () = signals.watch(&stop) => Ended::Interrupted,
-        _ = watch.follow(publisher) => Ended::Interrupted,
+        _ = watch.follow(publisher, settings, Timestamp::now) => Ended::Interrupted,
         _ = reporter.follow(progress.clone()) => Ended::Interrupted,
         _ = throttled.clone().follow(progress.clone()) => Ended::Interrupted,
         _ = serve(&assignment, progress.clone(), throttled) => Ended::Interrupted,
@@ -133,8 +136,4 @@ async fn serve(
     let Err(error) = probes::serve(address, scrape).await;
     tracing::warn!(%error, %address, "health and metrics are not served");
     pending().await
-}
-
-fn first(intent: Intent, clean_up: bool) -> Intent {
-    if clean_up { Intent { command: Command::Abort, ..intent } } else { intent }
 }

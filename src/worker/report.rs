@@ -13,10 +13,11 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::load::CALL;
 use super::{Assignment, Ended};
+use crate::api::effective::Setting;
 use crate::api::migration::SchemaMigration;
 use crate::api::names;
 use crate::api::status::{
-    BlockerStatus, Ending, EndingKind, PauseStatus, PlanStatus, ProgressStatus,
+    BlockerStatus, EffectiveSetting, Ending, EndingKind, PauseStatus, PlanStatus, ProgressStatus,
     SchemaMigrationStatus, ThrottleReason, WorkerReport, bounded,
 };
 use crate::api::{API_VERSION, duration};
@@ -40,17 +41,22 @@ pub(super) struct Reporter {
     name: String,
     uid: String,
     report: WorkerReport,
+    effective: watch::Receiver<Vec<Setting>>,
 }
 
 impl Reporter {
-    pub(super) fn new(api: Api<SchemaMigration>, assignment: &Assignment) -> Self {
+    pub(super) fn new(
+        api: Api<SchemaMigration>,
+        assignment: &Assignment,
+        effective: watch::Receiver<Vec<Setting>>,
+    ) -> Self {
         let report = WorkerReport {
             attempt: signed(assignment.attempt),
             pod: assignment.pod.clone(),
             ..WorkerReport::default()
         };
         let Assignment { name, uid, .. } = assignment.clone();
-        Self { api, name, uid, report }
+        Self { api, name, uid, report, effective }
     }
 
     /// Reports until it is dropped.
@@ -63,6 +69,7 @@ impl Reporter {
             loop {
                 tokio::select! {
                     () = sleep_until(due) => break,
+                    Ok(()) = self.effective.changed() => break,
                     changed = progress.changed() => match changed {
                         Ok(()) if is_transition(&now, &progress.borrow()) => break,
                         Ok(()) => {}
@@ -94,6 +101,7 @@ impl Reporter {
             "metadata": {"name": self.name, "uid": self.uid},
             "status": SchemaMigrationStatus {
                 plan: plan(progress),
+                effective: self.effective.borrow().iter().map(setting).collect(),
                 progress: Some(self.figures(progress)),
                 report: Some(self.report.clone()),
                 ..SchemaMigrationStatus::default()
@@ -182,6 +190,14 @@ fn plan(progress: &Progress) -> Option<PlanStatus> {
         control_table: plan.control_table.clone(),
         warnings: plan.warnings.iter().map(|text| bounded(text)).collect(),
     })
+}
+
+fn setting(setting: &Setting) -> EffectiveSetting {
+    EffectiveSetting {
+        field: setting.field.to_owned(),
+        value: bounded(&setting.value),
+        origin: setting.origin.to_string(),
+    }
 }
 
 fn blocker(found: &Blocker) -> BlockerStatus {

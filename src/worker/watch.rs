@@ -1,93 +1,176 @@
-//! Follows the worker's own resource and publishes what it asks for. Events may be lost and delayed:
-//! only the resource as it is counts. Before a cut-over the resource is read directly.
+//! Follows the worker's own resource and its target, and publishes what they ask for at this hour. Events
+//! may be lost and delayed: only the resources as they are count. Before a cut-over they are read directly.
 
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use kube::Api;
+use jiff::Timestamp;
 use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::watch_object;
+use kube::{Api, Client};
 use tokio::time::timeout;
 
 use super::Assignment;
-use super::load::CALL;
+use super::load::{CALL, Loaded};
 use crate::api::control::{self, Wanted};
+use crate::api::effective::{Setting, effective};
 use crate::api::migration::SchemaMigration;
-use crate::engine::intent::{Command, Intent, Publisher, Tuning};
-use crate::resolve;
+use crate::api::target::MigrationTarget;
+use crate::api::validate::{self, TargetSettings, ValidMigration};
+use crate::engine::intent::{Command, Intent, Publisher};
+use crate::resolve::{self, Settings};
 
-/// How long the watch waits for a question before it waits again.
-const QUESTION: Duration = Duration::from_secs(3600);
+/// How often the hour is looked at: windows open and close between events.
+const HOUR: Duration = Duration::from_secs(1);
 
-/// The watch of one resource.
+/// The watch of one migration and its target.
 pub(super) struct Watch {
-    api: Api<SchemaMigration>,
+    migrations: Api<SchemaMigration>,
+    targets: Api<MigrationTarget>,
     name: String,
     uid: String,
+    target: String,
+    known: Known,
+}
+
+/// What is asked for, as far as it is known.
+struct Known {
+    asked: Asked,
+    target: TargetSettings,
     clean_up: bool,
 }
 
+/// What the migration asks for.
+enum Asked {
+    Only(Command),
+    All(Box<ValidMigration>),
+}
+
 impl Watch {
-    pub(super) fn new(api: Api<SchemaMigration>, assignment: &Assignment) -> Self {
-        let Assignment { name, uid, clean_up, .. } = assignment.clone();
-        Self { api, name, uid, clean_up }
+    pub(super) fn new(client: &Client, assignment: &Assignment, loaded: &Loaded) -> Self {
+        let Assignment { name, uid, namespace, .. } = assignment.clone();
+        Self {
+            migrations: Api::namespaced(client.clone(), &namespace),
+            targets: Api::namespaced(client.clone(), &namespace),
+            name,
+            uid,
+            target: loaded.target.0.clone(),
+            known: Known::new(loaded, assignment.clean_up),
+        }
     }
 
-    /// Publishes whenever the resource asks for something else, and reads it when the engine asks. Never
-    /// ends.
-    pub(super) async fn follow(self, mut publisher: Publisher) -> ! {
-        let mut events = watch_object(self.api.clone(), &self.name).default_backoff().boxed();
+    /// What holds at this hour, and its settings when all of them are known.
+    pub(super) fn holds(&self, now: Timestamp) -> (Intent, Option<Vec<Setting>>) {
+        self.known.holds(now)
+    }
+
+    /// Publishes whenever something else is asked for, and reads when the engine asks. Never ends.
+    pub(super) async fn follow(
+        mut self,
+        mut publisher: Publisher,
+        settings: Settings,
+        clock: impl Fn() -> Timestamp,
+    ) -> ! {
+        let mut own = watch_object(self.migrations.clone(), &self.name).default_backoff().boxed();
+        let mut target = watch_object(self.targets.clone(), &self.target).default_backoff().boxed();
         loop {
+            let mut question = None;
             tokio::select! {
-                event = events.next() => match event {
-                    Some(Ok(resource)) => self.publish(&publisher, resource.as_ref()),
+                event = own.next() => match event {
+                    Some(Ok(resource)) => drop(self.known.hear(resource.as_ref(), &self.uid)),
                     Some(Err(error)) => tracing::warn!(%error, "the watch broke off; it is begun again"),
-                    None => events = watch_object(self.api.clone(), &self.name).default_backoff().boxed(),
+                    None => own = watch_object(self.migrations.clone(), &self.name).default_backoff().boxed(),
                 },
-                question = publisher.question(QUESTION) => if let Some(question) = question {
-                    let read = timeout(CALL, self.api.get_opt(&self.name)).await;
-                    let is_current = match &read {
-                        Ok(Ok(resource)) => {
-                            self.publish(&publisher, resource.as_ref());
-                            resource.as_ref().is_none_or(|it| control::wanted(it).is_ok())
-                        }
-                        Ok(Err(_)) | Err(_) => false,
-                    };
-                    question.answer(is_current);
+                event = target.next() => match event {
+                    Some(Ok(resource)) => drop(self.known.hear_target(resource.as_ref())),
+                    Some(Err(error)) => tracing::warn!(%error, "the watch of the target broke off; it is begun again"),
+                    None => target = watch_object(self.targets.clone(), &self.target).default_backoff().boxed(),
                 },
+                asked = publisher.question(HOUR) => question = asked,
             }
-        }
-    }
-
-    fn publish(&self, publisher: &Publisher, resource: Option<&SchemaMigration>) {
-        if let Some(intent) = self.intent(resource) {
+            let is_current = match question {
+                Some(_) => self.read().await,
+                None => true,
+            };
+            let (intent, now) = self.known.holds(clock());
             publisher.publish(intent);
+            for change in now.into_iter().flat_map(|now| settings.tell(now)) {
+                let (field, value, origin) = (change.is.field, &change.is.value, &change.is.origin);
+                let was = &change.was.0;
+                tracing::info!(field, was, value, %origin, "a setting changed");
+            }
+            question.into_iter().for_each(|question| question.answer(is_current));
         }
     }
 
-    /// What the resource asks of this worker; `None` when it cannot be told and the last word holds.
-    fn intent(&self, resource: Option<&SchemaMigration>) -> Option<Intent> {
-        let own = resource.filter(|it| it.metadata.uid.as_deref() == Some(&self.uid));
-        let Some(own) = own else { return Some(only(Command::Leave)) };
-        let mut intent = match control::wanted(own) {
-            // Whoever deletes wants nothing left, and this worker is the nearest to do it: in a namespace
-            // that goes no other one can be started.
-            Ok(Wanted { deleted: true, .. }) if own.spec.panic != Some(true) => {
-                only(Command::Abort)
-            }
-            Ok(wanted) => resolve::intent(&wanted.wishes),
-            Err(_) if control::asks_for_panic(own) => only(Command::Panic),
-            Err(_) => return None,
+    /// Reads both anew; whether what they say now is known.
+    async fn read(&mut self) -> bool {
+        let both = async {
+            tokio::try_join!(
+                self.migrations.get_opt(&self.name),
+                self.targets.get_opt(&self.target)
+            )
         };
-        // The latch of an earlier panic does not keep what is deleted from being cleaned up.
-        if self.clean_up {
-            let panics = own.spec.panic == Some(true);
-            intent.command = if panics { Command::Panic } else { Command::Abort };
+        match timeout(CALL, both).await {
+            Ok(Ok((own, target))) => {
+                let is_heard = self.known.hear(own.as_ref(), &self.uid);
+                self.known.hear_target(target.as_ref()) && is_heard
+            }
+            Ok(Err(_)) | Err(_) => false,
         }
-        Some(intent)
     }
 }
 
-fn only(command: Command) -> Intent {
-    Intent { command, postpone_cut_over: true, tuning: Tuning::default() }
+impl Known {
+    fn new(loaded: &Loaded, clean_up: bool) -> Self {
+        let asked = match clean_up {
+            true => Asked::Only(Command::Abort),
+            false => Asked::All(Box::new(loaded.migration.clone())),
+        };
+        Self { asked, target: loaded.target.1.clone(), clean_up }
+    }
+
+    fn holds(&self, now: Timestamp) -> (Intent, Option<Vec<Setting>>) {
+        let migration = match &self.asked {
+            Asked::Only(command) => return (Intent::only(*command), None),
+            Asked::All(migration) => migration,
+        };
+        let effective = effective(&self.target, migration, now);
+        (resolve::intent(&effective.wishes), Some(effective.settings))
+    }
+
+    /// Takes the migration as it is; whether it can be told what it asks for. If not, the last word holds.
+    fn hear(&mut self, resource: Option<&SchemaMigration>, uid: &str) -> bool {
+        let own = resource.filter(|it| it.metadata.uid.as_deref() == Some(uid));
+        let Some(own) = own else {
+            self.asked = Asked::Only(Command::Leave);
+            return true;
+        };
+        let panics = own.spec.panic == Some(true);
+        self.asked = match control::wanted(own) {
+            // The latch of an earlier panic does not keep what is deleted from being cleaned up.
+            _ if self.clean_up && panics => Asked::Only(Command::Panic),
+            _ if self.clean_up => Asked::Only(Command::Abort),
+            // Whoever deletes wants nothing left, and this worker is the nearest to do it: in a namespace
+            // that goes no other one can be started.
+            Ok(Wanted { deleted: true, .. }) if !panics => Asked::Only(Command::Abort),
+            Ok(wanted) => Asked::All(Box::new(wanted.migration)),
+            Err(_) if control::asks_for_panic(own) => Asked::Only(Command::Panic),
+            Err(_) => return false,
+        };
+        true
+    }
+
+    /// Takes the target as it is; whether it can be told what it says. If not, or when it is gone, its last
+    /// word holds.
+    fn hear_target(&mut self, resource: Option<&MigrationTarget>) -> bool {
+        let Some(target) = resource else { return true };
+        match validate::target(&serde_json::to_value(target).unwrap_or_default()) {
+            Ok(valid) => {
+                self.target = valid.settings;
+                true
+            }
+            Err(_) => false,
+        }
+    }
 }

@@ -19,7 +19,8 @@ const EDGES: &[(&str, &[&str])] = &[
     ("sql", &["schema"]),
     ("mysql", &["sql", "schema"]),
     ("engine", &["mysql", "sql", "schema", "tasks", "failpoint"]),
-    ("api", &[]),
+    ("schedule", &[]),
+    ("api", &["schedule"]),
     (
         "cli",
         &[

@@ -197,7 +197,8 @@ fn check_action(action: &str, from: &str, patch: &Value, to: &str) -> Result<()>
     ensure!(returned == wanted, "the action gives\n{}", yaml(&returned)?);
     let observed = state.observed_as(&wanted)?;
     let asked = control::wanted(&observed.migration);
-    let asked = asked.map_err(|found| anyhow::anyhow!("the result is invalid: {found:?}"))?.wishes;
+    let asked =
+        asked.map_err(|found| anyhow::anyhow!("the result is invalid: {found:?}"))?.migration.asked;
     let means = match action {
         "pause" => asked.control == Control::Pause,
         "resume" => asked.control == Control::Run,

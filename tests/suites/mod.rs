@@ -12,6 +12,7 @@ mod gate;
 mod gitops;
 mod guard;
 mod hostile;
+mod hours;
 mod monitoring;
 mod named_losses;
 mod notify;
@@ -57,6 +58,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     trials.extend(obstacles::trials());
     trials.extend(wishes::trials());
     trials.extend(guard::trials());
+    trials.extend(hours::trials());
     trials.extend(throttle::trials());
     trials.extend(refusals::trials());
     trials.extend(hostile::trials());

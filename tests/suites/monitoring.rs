@@ -41,6 +41,7 @@ const METRICS: &[Metric] = &[
     Metric("ghostship_migration_attempts", Kind::Gauge, OF_MIGRATION),
     Metric("ghostship_migration_failures", Kind::Gauge, OF_MIGRATION),
     Metric("ghostship_migration_paused", Kind::Gauge, OF_MIGRATION),
+    Metric("ghostship_migration_outside_window", Kind::Gauge, OF_MIGRATION),
     Metric("ghostship_cut_over_lock_seconds", Kind::Gauge, OF_MIGRATION),
     Metric("ghostship_notifications_total", Kind::Counter, &["receiver", "outcome"]),
     Metric("ghostship_phase", Kind::Gauge, &["namespace", "name", "attempt", "phase"]),

@@ -269,6 +269,11 @@ fn waiting_for_a_human() -> Vec<State> {
     let paused = json!({"spec": {"paused": true}});
     let postponed = json!({"spec": {"postponeCutOver": true}});
     let both = json!({"spec": {"paused": true, "postponeCutOver": true}});
+    let break_time =
+        json!({"spec": {"windows": {"pause": [{"cron": "30 11 * * *", "duration": "1h"}]}}});
+    let nights = json!([{"cron": "0 2 * * *", "duration": "2h", "timeZone": "Europe/Amsterdam"}]);
+    let outside = json!({"spec": {"windows": {"cutOver": nights}}, "status": {"report": {
+        "waitingFor": "the cut-over window", "waitingSince": "2026-01-01T11:59:00Z"}}});
     let taken_back = json!({"metadata": {"annotations": {"ghostship.dev/cut-over": "postpone"}}});
     let resumable: &[&str] = &["abort", "panic", "postpone", "resume"];
     let both_ways: &[&str] = &["abort", "cut-over", "panic", "resume"];
@@ -287,6 +292,8 @@ fn waiting_for_a_human() -> Vec<State> {
     vec![
         State { after: approval, ..awaiting },
         state("paused", working("RowCopy", &paused), active(), waits(resumable)),
+        state("paused_by_a_window", working("RowCopy", &break_time), active(), waits(GOING)),
+        state("outside_the_window", working("AwaitCutOver", &outside), active(), waits(GOING)),
         state("paused_and_postponed", working("AwaitCutOver", &both), active(), waits(both_ways)),
         state(
             "cut_over_postponed",

@@ -5,7 +5,7 @@
 pub mod confirm;
 mod swap;
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
 
@@ -38,12 +38,11 @@ pub async fn wait_until_allowed(context: &Context) -> Result<()> {
     loop {
         verify::pause_point(context, &mut session).await?;
         verify::compare_dirty(context, &mut session).await?;
-        let postponed = context.intent.borrow().postpone_cut_over;
-        if !postponed {
+        let Some(waits_for) = forbidden(context) else {
             context.meter.wait_for("");
             return Ok(());
-        }
-        context.meter.wait_for("permission to cut over (postponeCutOver is true)");
+        };
+        context.meter.wait_for(&waits_for);
         context.pause_for(POLL * 5).await?;
     }
 }
@@ -99,8 +98,12 @@ async fn may_begin(context: &Context) -> Result<bool> {
         return Err(Error::Stopped);
     }
     let held = context.hold().is_some();
-    let wanted = context.intent.borrow();
-    Ok(!held && wanted.command == Command::Run && !wanted.postpone_cut_over)
+    Ok(!held && context.command() == Command::Run && forbidden(context).is_none())
+}
+
+/// What the user or the hour wants to be waited for before an attempt; the time is that of the call.
+fn forbidden(context: &Context) -> Option<String> {
+    context.intent.borrow().cut_over_hold(SystemTime::now())
 }
 
 async fn begin_attempt(context: &Context) -> Result<u32> {
@@ -155,11 +158,15 @@ async fn lanes_are_idle(context: &Context) -> Result<()> {
     Ok(())
 }
 
-/// Waits until an attempt has a chance: the stream keeps up, little is left, nobody blocks the table.
+/// Waits until an attempt has a chance: the stream keeps up, little is left, nobody blocks the table. Who
+/// blocks it while no attempt may begin is nobody's business.
 async fn wait_for_quiet(context: &Context, session: &mut Session) -> Result<()> {
     let mut convergence = Convergence::default();
     loop {
         verify::pause_point(context, session).await?;
+        if forbidden(context).is_some() {
+            return Ok(());
+        }
         let budget = context.tuning().lock_budget;
         let number = markers::send(context, session).await?;
         let prompt = markers::wait(context, number, Deadline::after(budget / 2)).await?;

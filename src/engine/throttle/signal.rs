@@ -47,6 +47,8 @@ pub enum Signal {
     MaxRowsPerSecond,
     /// `throttle.niceRatio`.
     NiceRatio,
+    /// `windows.copy`.
+    Window,
 }
 
 /// The limit of a signal.
@@ -98,6 +100,7 @@ impl Signal {
             Self::MaxSlowdown => "maxSlowdown",
             Self::MaxRowsPerSecond => "maxRowsPerSecond",
             Self::NiceRatio => "niceRatio",
+            Self::Window => "window",
         }
     }
 
@@ -118,13 +121,14 @@ impl Signal {
             Self::Query => "the answer to the target's query",
             Self::Baseline | Self::MaxSlowdown => "the time of the application's statements",
             Self::MaxRowsPerSecond | Self::NiceRatio => "the speed of the row copy",
+            Self::Window => "the hour",
         }
     }
 
     /// Whether nothing is copied, compared or swapped as long as it has a reason. The others only make
-    /// the copy slower.
+    /// the copy slower, or hold the copy and not the swap.
     pub fn holds(self) -> bool {
-        !matches!(self, Self::MaxSlowdown | Self::MaxRowsPerSecond | Self::NiceRatio)
+        !matches!(self, Self::MaxSlowdown | Self::MaxRowsPerSecond | Self::NiceRatio | Self::Window)
     }
 
     /// Whether the migration pauses for its sake, and goes on only when the server was healthy for some
@@ -156,7 +160,8 @@ impl Signal {
             | Self::Query
             | Self::Baseline
             | Self::MaxRowsPerSecond
-            | Self::NiceRatio => None,
+            | Self::NiceRatio
+            | Self::Window => None,
         }
     }
 }

@@ -16,9 +16,8 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 pub use self::keys::{compare_dirty, equal_under_lock};
 use super::applier::BATCH_LIMIT;
 use super::chunk::ChunkSize;
-use super::context::{Context, PAUSED};
+use super::context::Context;
 use super::error::Doing;
-use super::intent::Command;
 use super::request::VerifyMode;
 use super::{Error, Result, rows};
 use crate::failpoint::hit;
@@ -102,10 +101,7 @@ pub async fn pause_point(context: &Context, session: &mut Session) -> Result<()>
 
 /// What keeps the run from comparing and swapping, in words.
 fn held_by(context: &Context) -> Option<String> {
-    match context.command() {
-        Command::Pause => Some(PAUSED.to_owned()),
-        _ => context.hold().map(|why| format!("less load: {why}")),
-    }
+    context.paused().or_else(|| context.hold())
 }
 
 /// Walks the key space in ranges and remembers up to where all of them are verified.

@@ -44,7 +44,7 @@ async fn accounts(shop: &mut Shop) -> Result<End> {
     let account =
         shop.kubectl(&["get", "pods", "-o", "jsonpath={.items[0].spec.serviceAccountName}"])?;
     let worker = format!("system:serviceaccount:{}:{account}", shop.namespace);
-    let target = format!("ghostship.dev/migrationtargets[{TARGET}] get");
+    let target = format!("ghostship.dev/migrationtargets[{TARGET}] get,list,watch");
     let expected = [
         target.as_str(),
         "ghostship.dev/schemamigrations/status[one] patch",

@@ -46,6 +46,7 @@ pub fn screen(migration: &SchemaMigration, look: Look) -> String {
             ("attempts", attempts(migration, &status, look)),
         ])
         .chain(plan(&status))
+        .chain([("settings", settings(migration, &status))])
         .chain(ending(migration, &status))
         .chain([("you can", offers(migration, look))])
         .collect();
@@ -254,6 +255,13 @@ fn attempts(migration: &SchemaMigration, status: &SchemaMigrationStatus, look: L
         format!(", the next in {}", spoken(Duration::from_secs(left.as_secs())))
     });
     format!("{} in a row ended early{}", worker.failures, next.unwrap_or_default())
+}
+
+/// The settings that somebody has made, each with its origin.
+fn settings(migration: &SchemaMigration, status: &SchemaMigrationStatus) -> String {
+    let made = status.effective.iter().filter(|one| one.origin != "Default");
+    let told = made.map(|one| format!("{} {} ({})", one.field, one.value, one.origin));
+    if is_under_way(migration) { told.collect::<Vec<_>>().join(", ") } else { String::new() }
 }
 
 fn plan(status: &SchemaMigrationStatus) -> Vec<(&'static str, String)> {

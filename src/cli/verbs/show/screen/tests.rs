@@ -24,6 +24,7 @@ fn states() -> Vec<(&'static str, SchemaMigration)> {
         ("never looked at", unseen("2026-01-01T01:00:00Z")),
         ("queued", migration(&queued())),
         ("copying throttled", copying_with(&throttled())),
+        ("with settings of its own", copying_with(&settings())),
         ("paused", copying_with(&paused())),
         ("postponed", moved("AwaitCutOver", postponed())),
         ("allowed", moved("CutOver", allowed())),
@@ -104,6 +105,15 @@ fn throttled() -> Value {
     json!({"status": {"message": "it goes slower: replica lag of 3.2s", "progress": {"throttled": [
         {"reason": "replica lag of 3.2s", "since": "2026-01-01T02:29:20Z"},
         {"reason": "Threads_running is 41", "since": "2026-01-01T02:29:55Z"}]}}})
+}
+
+fn settings() -> Value {
+    let one = |field: &str, value: &str, origin: &str| json!({"field": field, "value": value, "origin": origin});
+    json!({"status": {"effective": [
+        one("copy.threads", "4", "Profile(night)"),
+        one("copy.chunkTime", "500ms", "Default"),
+        one("throttle.maxLoad", "Threads_running: 50", "Preset"),
+        one("cutOver.lockBudget", "300ms", "Target")]}})
 }
 
 fn paused() -> Value {
