@@ -19,6 +19,7 @@ use crate::engine::outcome::Outcome;
 use crate::engine::phase::PhaseKind;
 use crate::engine::progress::Progress;
 use crate::engine::request::Request;
+use crate::engine::throttle::Signal;
 use crate::notify::Notifier;
 use crate::notify::file::FileError;
 use crate::notify::snapshot::{Advance, Held, Snapshot, Stage};
@@ -117,7 +118,7 @@ impl Teller {
         let is_paused = intent.command == Command::Pause;
         seen.paused_since = is_paused.then(|| seen.paused_since.unwrap_or(now));
         let message = match stage {
-            Stage::Postponed => {
+            Stage::Postponed if intent.postpone_cut_over => {
                 "copied, verified and kept current; spec.postponeCutOver waits to be removed"
             }
             _ => progress.waiting_for.as_str(),
@@ -139,6 +140,7 @@ impl Teller {
             advance: advance(progress),
             lag: progress.stream_lag.max(progress.replica_lag),
             held: held(progress),
+            rests: progress.throttled.iter().any(|reason| reason.signal == Signal::Window),
             paused_since: None,
             waits_for: progress.waiting_for.clone(),
             cut_over_attempts: progress.cut_over_attempts.into(),
@@ -155,7 +157,11 @@ fn stage(progress: &Progress, intent: &Intent) -> Stage {
     }
     match progress.phase {
         PhaseKind::Preflight => Stage::Pending,
-        PhaseKind::AwaitCutOver if intent.postpone_cut_over => Stage::Postponed,
+        PhaseKind::AwaitCutOver | PhaseKind::CutOver
+            if intent.cut_over_hold(SystemTime::now()).is_some() =>
+        {
+            Stage::Postponed
+        }
         _ => Stage::Working,
     }
 }

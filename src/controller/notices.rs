@@ -15,6 +15,7 @@ use serde_json::json;
 use tokio::time::sleep;
 
 use super::observe::within;
+use super::standing;
 use super::{Context, Error, chain};
 use crate::api::migration::SchemaMigration;
 use crate::api::status::{ProgressStatus, SchemaMigrationStatus};
@@ -26,8 +27,10 @@ use crate::notify::snapshot::{Advance, Held, Snapshot, Stage};
 const LOOK: Duration = Duration::from_secs(2);
 /// At the end of the process so much time is left for what is still to be sent.
 const LAST_WORDS: Duration = Duration::from_secs(5);
-/// The signals that only make the copy slower.
-const SLOWER: [&str; 3] = ["maxSlowdown", "maxRowsPerSecond", "niceRatio"];
+/// The signals that hold nothing back that should go on now.
+const SLOWER: [&str; 4] = ["maxSlowdown", "maxRowsPerSecond", "niceRatio", WINDOW];
+/// The signal of hours that have not come.
+const WINDOW: &str = "window";
 
 /// Tells for ever; does nothing when nobody is to be told.
 pub(super) async fn tell(context: &Context) -> Infallible {
@@ -119,6 +122,7 @@ fn snapshot(migration: &SchemaMigration, now: Timestamp) -> Option<Snapshot> {
         advance: advance(&phase, &progress),
         lag: lag(&progress),
         held: held(&progress, now),
+        rests: progress.throttled.iter().any(|one| one.signal == WINDOW),
         paused_since: condition(status, "Paused").map(|(_, since)| since),
         waits_for: waits_for.unwrap_or_default(),
         cut_over_attempts: unsigned(cut_over.attempts),
@@ -148,7 +152,7 @@ fn stage(status: &SchemaMigrationStatus, phase: &str, reason: &str) -> Stage {
         "Retrying" => Stage::Retrying,
         "Starting" if fails => Stage::Retrying,
         "Starting" | "Pending" | "Queued" => Stage::Pending,
-        _ if reason == "CutOverPostponed" => Stage::Postponed,
+        _ if [standing::POSTPONED, standing::OUTSIDE_WINDOW].contains(&reason) => Stage::Postponed,
         _ => Stage::Working,
     }
 }

@@ -169,7 +169,7 @@ fn running(observed: &Observed, report: &WorkerReport) -> Told {
             ("Aborting", Health::Progressing, "the helper tables are dropped".to_owned())
         }
         _ if report.phase == "AwaitCutOver" && control::is_postponed(migration) => (
-            "CutOverPostponed",
+            POSTPONED,
             Health::Suspended,
             "copied, verified and kept current; kubectl ghostship cut-over lets the swap happen"
                 .to_owned(),
@@ -216,6 +216,8 @@ fn closed(wishes: Option<&Wishes>) -> Option<String> {
 /// Why it is paused when no person did it.
 pub const PAUSE_WINDOW: &str = "PauseWindow";
 /// Why it waits when the hour does not allow a cut-over.
+pub const POSTPONED: &str = "CutOverPostponed";
+/// The reason for waiting until a cut-over may begin at this hour.
 pub const OUTSIDE_WINDOW: &str = "OutsideWindow";
 
 /// Phases that end with a change of the table itself; Prepare by INSTANT.

@@ -21,6 +21,7 @@ fn snapshot(stage: Stage) -> Snapshot {
         advance: Advance::default(),
         lag: None,
         held: Vec::new(),
+        rests: false,
         paused_since: None,
         waits_for: String::new(),
         cut_over_attempts: 0,

@@ -167,10 +167,11 @@ fn load(snapshot: &Snapshot, now: Timestamp, rules: &Rules) -> Option<Holding> {
     holding(Kind::Load, since, message)
 }
 
-/// What is paused, held or postponed stands still for a known reason.
+/// What is paused, held, postponed or outside its hours stands still for a known reason.
 fn stuck(watch: &mut Watch, snapshot: &Snapshot, now: Timestamp, rules: &Rules) -> Option<Holding> {
     let excused = snapshot.stage == Stage::Postponed
         || snapshot.paused_since.is_some()
+        || snapshot.rests
         || !snapshot.held.is_empty();
     if excused {
         watch.advance = None;

@@ -20,6 +20,7 @@ fn working() -> Snapshot {
         advance: Advance::default(),
         lag: None,
         held: Vec::new(),
+        rests: false,
         paused_since: None,
         waits_for: String::new(),
         cut_over_attempts: 0,
@@ -132,13 +133,15 @@ fn what_does_not_move_is_stuck_unless_it_is_excused() {
     let postponed = Snapshot { stage: Stage::Postponed, ..working() };
     let held = Snapshot { held: vec![Held { words: "x".to_owned(), since: at(0) }], ..working() };
     let retrying = Snapshot { stage: Stage::Retrying, ..working() };
-    let cases: [Course<'_>; 8] = [
+    let resting = Snapshot { rests: true, ..working() };
+    let cases: [Course<'_>; 9] = [
         ("for a while", &[(0, rows(1)), (899, rows(1))], false),
         ("for long", &[(0, rows(1)), (900, rows(1))], true),
         ("it moved", &[(0, rows(1)), (600, rows(2)), (900, rows(2))], false),
         ("it moved and stopped", &[(0, rows(1)), (600, rows(2)), (1500, rows(2))], true),
         ("paused", &[(0, paused.clone()), (900, paused.clone())], false),
         ("paused in between", &[(0, rows(1)), (899, paused), (900, rows(1))], false),
+        ("outside its hours", &[(0, resting.clone()), (900, resting)], false),
         ("postponed", &[(0, postponed.clone()), (900, postponed)], false),
         ("another attempt", &[(0, rows(1)), (800, retrying), (900, rows(1)), (901, held)], false),
     ];

@@ -30,6 +30,8 @@ pub struct Snapshot {
     pub lag: Option<Duration>,
     /// Why it is held; empty when nothing holds it.
     pub held: Vec<Held>,
+    /// Whether it rests because its hours have not come.
+    pub rests: bool,
     /// Since when it is paused.
     pub paused_since: Option<Timestamp>,
     /// What it waits for; empty when it works.

@@ -99,6 +99,7 @@ fn working() -> Snapshot {
         advance: Advance::default(),
         lag: None,
         held: Vec::new(),
+        rests: false,
         paused_since: None,
         waits_for: String::new(),
         cut_over_attempts: 0,
