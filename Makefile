@@ -10,6 +10,7 @@ DENY_VERSION := 0.20.2
 DENY := $(CACHE)/tools/cargo-deny-$(DENY_VERSION)/bin/cargo-deny
 # How long the longer tests run, and what `make run` is given.
 COUNT ?= 20
+PAUSE ?= 7200
 ARGS ?= --help
 # Where `make install-plugin` puts bin/.
 PREFIX ?= /usr/local
@@ -33,8 +34,8 @@ test-unit: ## Run the tests that need no server
 	$(CARGO) test --locked --features failpoints --lib --bins
 	$(CARGO) test --locked --features failpoints --test main -- repository::
 
-test-long: ## Run every test in its longer version: COUNT=20 rounds, PROPTEST_CASES=4096
-	GHOSTSHIP_TEST_RUNS=$(COUNT) PROPTEST_CASES=$${PROPTEST_CASES:-4096} $(MAKE) test
+test-long: ## Run every test in its longer version: COUNT=20 rounds, PROPTEST_CASES=4096, a pause of PAUSE=7200 s
+	GHOSTSHIP_TEST_RUNS=$(COUNT) GHOSTSHIP_TEST_PAUSE=$(PAUSE) PROPTEST_CASES=$${PROPTEST_CASES:-4096} $(MAKE) test
 
 e2e-long: ## Run the tests in a cluster, the long ones as well (a quarter of an hour)
 	GHOSTSHIP_E2E=long $(CARGO) test --locked --features failpoints --test main -- cluster::

@@ -5,21 +5,26 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use crate::support::client::{Client, ident};
 use crate::support::database::Database;
 use crate::support::ghostship::Ghostship;
 use crate::support::scene::{RUN, Scene, Shape, expect_code};
 use crate::support::server::{Flavour, PrivateServer, Server};
+use crate::support::settings;
 
 /// Connections that a quiet test stays below, writers, worker and verification together.
 const QUIET: u64 = 60;
 /// Connections that a load has more.
 const LOAD: usize = 80;
+
+/// How long the long pause lasts when nobody asks for a longer one.
+const PAUSE: Duration = Duration::from_secs(12);
 
 /// The tests.
 pub(crate) fn trials() -> Vec<Trial> {
@@ -37,6 +42,11 @@ pub(crate) fn trials() -> Vec<Trial> {
         super::trial("guard::asks_a_person_after_enough_resumes".to_owned(), asks),
         super::trial("guard::repeated_transactions_pause".to_owned(), retries),
         super::trial("guard::goes_slower_for_a_slow_application".to_owned(), slowdown),
+        super::trial_within(
+            settings::pause(PAUSE) + RUN * 3,
+            "guard::a_pause_loses_nothing_though_the_server_purges".to_owned(),
+            long_pause,
+        ),
     ]
 }
 
@@ -374,5 +384,36 @@ async fn slowdown() -> Result<()> {
     run.wait_until("it goes on all the same", RUN, |line| rows(line) > before).await?;
     sleepers.stop().await;
     scene.manifest.set(&[("/copy/maxRowsPerSecond", json!(0))])?;
+    expect_end(scene, run).await
+}
+
+/// Paused under load, with a server that purges what it may: what is needed later is never among it, also
+/// when another process goes on.
+async fn long_pause() -> Result<()> {
+    let server = Server::private("guard-pause", &[])?;
+    let mut scene = Scene::on(server.server(), "guard_pause", Shape::default()).await?;
+    let mut run = begin(&mut scene, json!({}))?;
+    let copied = |line: &Value| line["rowsCopied"].as_u64() > Some(0);
+    run.wait_until("rows are copied", RUN, copied).await?;
+    scene.manifest.set(&[("/paused", json!(true))])?;
+    let paused = |line: &Value| line["waitingFor"].to_string().contains("paused");
+    let begun = run.wait_until("it is paused", RUN, paused).await?;
+    let mut root = scene.database.connect().await?;
+    let first = root.texts("SHOW BINARY LOGS").await?.first().cloned();
+    let end = Instant::now() + settings::pause(PAUSE);
+    while Instant::now() < end {
+        scene.registers.wait_for_more(200).await?;
+        root.exec("FLUSH BINARY LOGS").await?;
+        root.exec("PURGE BINARY LOGS BEFORE NOW() - INTERVAL 3 SECOND").await?;
+    }
+    let left = root.texts("SHOW BINARY LOGS").await?;
+    ensure!(!left.iter().any(|file| Some(file) == first.as_ref()), "void: nothing was purged");
+    root.close().await?;
+    let last = run.last_line().context("it tells nothing")?;
+    ensure!(last["rowsCopied"] == begun["rowsCopied"], "it copied while paused: {begun} {last}");
+    run.signal("TERM")?;
+    run.wait(RUN).await?;
+    scene.manifest.set(&[("/paused", json!(false)), ("/copy/maxRowsPerSecond", json!(0))])?;
+    let run = scene.run(None)?;
     expect_end(scene, run).await
 }

@@ -3,6 +3,7 @@
 //! `name = ["one", "two"]`, one a line. Anything else is an error, so that no typing error goes unseen.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
@@ -15,6 +16,15 @@ const E2E: &str = "GHOSTSHIP_E2E";
 /// Whether the long tests in a cluster are wanted: the variable is `long`.
 pub(crate) fn is_long() -> bool {
     std::env::var(E2E).is_ok_and(|text| text == "long")
+}
+
+/// The environment variable that says how many seconds the long pause lasts.
+const PAUSE: &str = "GHOSTSHIP_TEST_PAUSE";
+
+/// How long the long pause lasts: `ordinary`, or as the variable says.
+pub(crate) fn pause(ordinary: Duration) -> Duration {
+    let set = std::env::var(PAUSE).ok().and_then(|text| text.parse().ok());
+    set.map_or(ordinary, Duration::from_secs)
 }
 
 /// How often a repeated test runs: `ordinary`, times the variable when it is set.
