@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::signal::Signal;
 use crate::engine::Result;
-use crate::engine::context::{Context, PAUSED};
+use crate::engine::context::Context;
 use crate::engine::intent::Command;
 
 /// Time between two looks: shorter than the time for which a reason stands at least.
@@ -137,7 +137,7 @@ pub async fn watch(context: Arc<Context>) -> Result<()> {
     let (mut recovery, mut pause) = (Recovery::default(), None);
     let mut was_paused = false;
     loop {
-        let is_paused = context.command() == Command::Pause;
+        let is_paused = is_paused_by_a_person(&context);
         if was_paused && !is_paused {
             recovery.resume();
         }
@@ -145,13 +145,19 @@ pub async fn watch(context: Arc<Context>) -> Result<()> {
         let settings = context.tuning().recovery;
         let reason = recovery.look(&context.throttle.dangers(), settings, Instant::now());
         context.throttle.state(Signal::AutoPause, reason.clone());
-        let reason = is_paused.then(|| PAUSED.to_owned()).or(reason);
+        let reason = context.paused().or(reason);
         note(&context, &mut pause, reason);
         if context.pause_for(INTERVAL).await.is_err() {
             context.stop.cancelled().await;
             return Ok(());
         }
     }
+}
+
+/// The end of a pause window is nobody's word that the server is well.
+fn is_paused_by_a_person(context: &Context) -> bool {
+    let intent = context.intent.borrow();
+    intent.command == Command::Pause && intent.paused_by.is_none()
 }
 
 /// Tells that a pause begins, and at its end what it has cost.
