@@ -1,6 +1,7 @@
 //! What a run says when something stands against it: which rows, by digest and never by value; which
 //! table was changed; who holds the lock of a backup; and that a backlog grows.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -340,24 +341,32 @@ async fn growing_backlog() -> Result<()> {
     stage.close().await
 }
 
-/// Changes rows, each once, until something has happened.
+/// Changes rows, each once, until something has happened. No transaction stays open.
 async fn write_until<T>(
     stage: &Stage,
     writer: &mut Client,
     happened: impl Future<Output = Result<T>>,
 ) -> Result<T> {
+    let ended = AtomicBool::new(false);
     let writing = async {
         for first in (10_001..).step_by(200) {
+            if ended.load(Ordering::Relaxed) {
+                return Ok(());
+            }
             let rows = format!("id BETWEEN {first} AND {}", first + 199);
             stage.on_both(writer, &[format!("UPDATE {{t}} SET n = n + 1 WHERE {rows}")]).await?;
             let_time_pass(Duration::from_millis(300)).await;
         }
         anyhow::bail!("the numbers end")
     };
-    tokio::select! {
-        happened = happened => happened,
-        failed = writing => failed,
-    }
+    let happened = async {
+        let happened = happened.await;
+        ended.store(true, Ordering::Relaxed);
+        happened
+    };
+    let (happened, written) = tokio::join!(happened, writing);
+    written?;
+    happened
 }
 
 /// Character sets that count as exact besides those of one byte and of Unicode.

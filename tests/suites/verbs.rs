@@ -47,7 +47,8 @@ async fn fields() -> Result<()> {
         ("panic", "panic", true),
         ("abort", "abort", true),
     ];
-    place.create("one", &json!({}))?;
+    let copy = json!({"threads": 3});
+    place.create("one", &json!({"copy": copy}))?;
     place.report("one", &copying())?;
     for (verb, field, value) in rows {
         let ended = place.run(PLUGIN, &[verb, "one"])?;
@@ -55,7 +56,7 @@ async fn fields() -> Result<()> {
         let object = place.object("one")?;
         ensure!(object["spec"][field] == value, "{verb}: {}", object["spec"]);
         ensure!(owner(&object, &["f:spec"], field) == ["ghostship-cli"], "{verb}: {object}");
-        ensure!(object["spec"].get("copy").is_some(), "{verb} took something else away");
+        ensure!(object["spec"]["copy"] == copy, "{verb} took something else away");
     }
     let unchanged = place.run(GHOSTSHIP, &["abort", "one"])?;
     unchanged.expect(0)?;
