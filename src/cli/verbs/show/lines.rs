@@ -98,7 +98,7 @@ mod tests {
 
     use super::*;
     use crate::cli::console::Colour;
-    use crate::cli::verbs::samples::{copying_with, migration, now};
+    use crate::api::samples::{copying_with, migration, now};
 
     fn look() -> Look {
         Look { now: now(), colour: Colour::Plain }
