@@ -235,6 +235,12 @@ pub struct ControllerArguments {
     /// Address of /healthz, /readyz and /metrics.
     #[arg(long, env = "GHOSTSHIP_LISTEN", default_value = "0.0.0.0:8080")]
     pub listen: SocketAddr,
+    /// Address of the live page and the HTTP API for all migrations that are watched; none when absent.
+    #[arg(long, env = "GHOSTSHIP_LISTEN_API", value_name = "ADDRESS")]
+    pub listen_api: Option<SocketAddr>,
+    /// Audience that the tokens of the API's callers must be made for.
+    #[arg(long, env = "GHOSTSHIP_API_AUDIENCE", default_value = "ghostship")]
+    pub api_audience: String,
     /// Name of the Lease whose holder works.
     #[arg(long, env = "GHOSTSHIP_LEASE", default_value = "ghostship")]
     pub lease: String,

@@ -144,7 +144,9 @@ impl ControlFile {
             self.wanted = wanted;
             let changed = self.overlay.give_way(&self.wanted.document);
             notes.extend(changed.iter().map(|field| {
-                format!("the file changes spec.{field}, which was set through the API: the file holds")
+                format!(
+                    "the file changes spec.{field}, which was set through the API: the file holds"
+                )
             }));
             notes.extend(self.hold());
         }

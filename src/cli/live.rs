@@ -141,8 +141,8 @@ impl Listening {
             return Err(Error::Expose { address });
         }
         let shown = console.notes_on_terminal();
-        let token = token::of_run(file.as_deref(), shown)
-            .map_err(|source| Error::Token { source })?;
+        let token =
+            token::of_run(file.as_deref(), shown).map_err(|source| Error::Token { source })?;
         let listen = |source| Error::Listen { address, source };
         let listener = TcpListener::bind(address).await.map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;

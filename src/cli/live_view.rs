@@ -155,5 +155,7 @@ fn setting(setting: &effective::Setting) -> Setting {
 }
 
 fn time(time: SystemTime) -> Option<String> {
-    Timestamp::try_from(time).ok().map(|time| time.round(jiff::Unit::Second).unwrap_or(time).to_string())
+    Timestamp::try_from(time)
+        .ok()
+        .map(|time| time.round(jiff::Unit::Second).unwrap_or(time).to_string())
 }

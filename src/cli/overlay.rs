@@ -73,10 +73,8 @@ impl Overlay {
 
     /// What is laid over the file, for people.
     pub fn told(&self) -> Vec<Laid> {
-        let told = |(field, held): (&Field, &Held)| Laid {
-            field: path(field),
-            value: held.value.clone(),
-        };
+        let told =
+            |(field, held): (&Field, &Held)| Laid { field: path(field), value: held.value.clone() };
         self.0.iter().map(told).collect()
     }
 

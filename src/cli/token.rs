@@ -17,7 +17,9 @@ const OTHERS: u32 = 0o077;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Nobody would see it.
-    #[error("standard error is no terminal, so nobody would see the token: name a file by --token-file")]
+    #[error(
+        "standard error is no terminal, so nobody would see the token: name a file by --token-file"
+    )]
     ShowNobody,
     /// The system gives no random bytes.
     #[error("the system gives no random bytes")]

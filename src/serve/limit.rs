@@ -35,8 +35,7 @@ impl Limits {
         }
         let fresh = |(capacity, _): (f64, f64)| Bucket { left: capacity, at: now };
         let of_one = self.callers.entry(caller).or_insert_with(|| fresh(OF_ONE));
-        of_one.take(OF_ONE, now)
-            && self.all.get_or_insert_with(|| fresh(OF_ALL)).take(OF_ALL, now)
+        of_one.take(OF_ONE, now) && self.all.get_or_insert_with(|| fresh(OF_ALL)).take(OF_ALL, now)
     }
 }
 

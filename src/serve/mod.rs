@@ -4,7 +4,7 @@
 
 mod csv;
 mod guard;
-mod limit;
+pub mod limit;
 mod problem;
 mod routes;
 pub mod samples;

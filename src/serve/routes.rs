@@ -216,7 +216,8 @@ impl<B: Backend> Server<B> {
     ) -> Result<(Caller, Selection), Problem> {
         let caller = self.gatekeeper.caller(&*self.backend, headers).await?;
         let Query(selection) = asked.map_err(|_| {
-            let cause = "the query has something else than namespace and name, or one of them twice";
+            let cause =
+                "the query has something else than namespace and name, or one of them twice";
             Problem::malformed(cause, "ask for ?namespace=NAMESPACE&name=NAME")
         })?;
         Ok((caller, selection))

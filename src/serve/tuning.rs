@@ -36,10 +36,7 @@ pub fn read(body: &[u8]) -> Result<Value, Problem> {
 /// # Errors
 ///
 /// Every violation found.
-pub fn merged(
-    document: &Value,
-    patch: &Value,
-) -> Result<(Value, ValidMigration), Vec<Violation>> {
+pub fn merged(document: &Value, patch: &Value) -> Result<(Value, ValidMigration), Vec<Violation>> {
     let mut document = document.clone();
     merge(&mut document, &json!({"spec": patch}));
     let valid = validate::migration(&document)?;
@@ -89,7 +86,8 @@ mod tests {
 
     #[test]
     fn values_are_judged_as_those_of_a_manifest() {
-        let patch = json!({"copy": {"threads": 4}, "throttle": {"maxLoad": {"Threads_connected": 9}}});
+        let patch =
+            json!({"copy": {"threads": 4}, "throttle": {"maxLoad": {"Threads_connected": 9}}});
         let (document, valid) = merged(&document(), &patch).unwrap();
         assert_eq!(valid.layer.threads, Some(4));
         let load = json!({"Threads_connected": 9, "Threads_running": 30});

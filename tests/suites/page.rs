@@ -83,7 +83,11 @@ async fn steered() -> Result<()> {
     caller.change("tuning", Some(&tuning)).await?;
     let settings = caller.migration().await?["settings"].clone();
     let holds = |field: &str, value: &str| {
-        settings.as_array().into_iter().flatten().any(|it| it["field"] == field && it["value"] == value)
+        settings
+            .as_array()
+            .into_iter()
+            .flatten()
+            .any(|it| it["field"] == field && it["value"] == value)
     };
     ensure!(holds("copy.threads", "3") && holds("copy.maxRowsPerSecond", "0"), "{settings}");
     let ended = run.wait(Duration::from_secs(15)).await?;
@@ -151,7 +155,8 @@ async fn strangers() -> Result<()> {
     let (get, post) = (Method::GET, Method::POST);
     let bare = |method: &Method, path: &str| caller.bare(method.clone(), path);
     let known = |method: &Method, path: &str| bare(method, path).bearer_auth(&caller.token);
-    let json = |request: reqwest::RequestBuilder| request.header("content-type", "application/json");
+    let json =
+        |request: reqwest::RequestBuilder| request.header("content-type", "application/json");
     let large = "x".repeat(20_000);
     let cases = [
         (bare(&get, "/api/status"), 401),
@@ -262,7 +267,8 @@ async fn file() -> Result<()> {
     caller.change("resume", None).await?;
     let migration = caller.migration().await?;
     ensure!(migration["paused"] == false, "{migration}");
-    let hours = json!({"pause": [{"from": "2020-01-01T00:00:00Z", "until": "2099-01-01T00:00:00Z"}]});
+    let hours =
+        json!({"pause": [{"from": "2020-01-01T00:00:00Z", "until": "2099-01-01T00:00:00Z"}]});
     scene.manifest.set(&[("/windows", hours)])?;
     caller.wait_for("the window pauses it", ANSWER, is_paused(true)).await?;
     let (status, answer) = caller.act("resume", None).await?;
@@ -322,7 +328,9 @@ async fn browser() -> Result<()> {
     pictures(&mut browser, "copying").await?;
 
     browser.click("[data-action=pause]").await?;
-    browser.wait_for("document.querySelector('#phase').textContent.includes('paused')", ANSWER).await?;
+    browser
+        .wait_for("document.querySelector('#phase').textContent.includes('paused')", ANSWER)
+        .await?;
     ensure!(caller.migration().await?["paused"] == true, "only the page says so");
     pictures(&mut browser, "paused").await?;
     browser.click("[data-action=panic]").await?;
@@ -331,15 +339,20 @@ async fn browser() -> Result<()> {
     browser.click("#sure button[value=no]").await?;
     browser.wait_for("!document.querySelector('#sure').open", ANSWER).await?;
     browser.click("[data-action=resume]").await?;
-    browser.wait_for("!document.querySelector('#phase').textContent.includes('paused')", ANSWER).await?;
+    browser
+        .wait_for("!document.querySelector('#phase').textContent.includes('paused')", ANSWER)
+        .await?;
     let now = browser.value(PERCENT).await?;
     browser.wait_for(&format!("{PERCENT} > {now}"), ANSWER).await?;
 
     browser.value("document.querySelector('#limit').value = '0'").await?;
     browser.click("#tuning button").await?;
     expect_code(&run.wait(RUN).await?, 0)?;
-    browser.wait_for("document.querySelector('#connection').dataset.state === 'lost'", ANSWER).await?;
-    let loud = |it: &&String| !it.contains("ERR_CONNECTION_REFUSED") && !it.contains("ERR_INCOMPLETE");
+    browser
+        .wait_for("document.querySelector('#connection').dataset.state === 'lost'", ANSWER)
+        .await?;
+    let loud =
+        |it: &&String| !it.contains("ERR_CONNECTION_REFUSED") && !it.contains("ERR_INCOMPLETE");
     let complaints: Vec<&String> = browser.complaints.iter().filter(loud).collect();
     ensure!(complaints.is_empty(), "the page complains: {complaints:?}");
     scene.expect_completed().await

@@ -54,9 +54,7 @@ impl Caller {
     ) -> Result<Response> {
         let request = self.bare(method, path).bearer_auth(&self.token);
         let request = match body {
-            Some(body) => {
-                request.header("content-type", "application/json").body(body.to_string())
-            }
+            Some(body) => request.header("content-type", "application/json").body(body.to_string()),
             None => request,
         };
         Ok(request.send().await?)

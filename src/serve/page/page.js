@@ -465,7 +465,7 @@ function draw(place, chart, points) {
     cursor.setAttribute("x2", x(aimed.time));
   }
   const told = aimed ?? points.at(-1);
-  const value = told && told.value !== null ? chart.say(told.value) : "unknown";
+  const value = told && told.value !== null ? chart.say(told.value) : known.length ? "unknown" : "none seen";
   write(head.querySelector("output"), aimed ? `${value} at ${clock(aimed.time)}` : value);
   write(axis.children[0], from ? clock(from) : "");
   write(axis.children[1], known.length ? `top ${chart.say(top)}` : "");

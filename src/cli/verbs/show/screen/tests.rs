@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::cli::console::Colour;
 use crate::api::samples::{copying_with, migration, now};
+use crate::cli::console::Colour;
 
 const GOLDEN: &str = include_str!("golden.txt");
 const AT: &str = "2026-01-01T02:20:00Z";
