@@ -18,7 +18,7 @@ use crate::support::wait::wait_for;
 
 /// Speed and rows of a copy that lasts until somebody makes it quicker.
 const SLOW: u64 = 400;
-const SHAPE: Shape = Shape { rows: 12_000, unique: false, writers: 1 };
+const SHAPE: Shape = Shape { rows: 16_000, unique: false, writers: 1 };
 /// A change whose text would be an element if it were taken for markup.
 const HOSTILE: &str = "ADD COLUMN note INT NULL COMMENT '<img id=hostile src=x>'";
 
@@ -40,7 +40,8 @@ pub(crate) fn trials() -> Vec<Trial> {
 
 async fn scene(label: &str) -> Result<Scene> {
     let mut scene = Scene::shared(label, Flavour::Gtid, SHAPE).await?;
-    scene.manifest.set(&[("/copy/maxRowsPerSecond", json!(SLOW))])?;
+    let copy = json!({"threads": 2, "chunkTime": "200ms", "maxRowsPerSecond": SLOW});
+    scene.manifest.set(&[("/copy", copy)])?;
     Ok(scene)
 }
 
@@ -78,7 +79,7 @@ async fn steered() -> Result<()> {
     caller.wait_for("it goes on", RUN, more).await?;
 
     samples(&caller).await?;
-    // At the old speed the rest would take half a minute.
+    // At the old speed the rest would take longer than what is waited here.
     let tuning = json!({"copy": {"maxRowsPerSecond": 0, "threads": 3}});
     caller.change("tuning", Some(&tuning)).await?;
     let settings = caller.migration().await?["settings"].clone();
@@ -90,7 +91,7 @@ async fn steered() -> Result<()> {
             .any(|it| it["field"] == field && it["value"] == value)
     };
     ensure!(holds("copy.threads", "3") && holds("copy.maxRowsPerSecond", "0"), "{settings}");
-    let ended = run.wait(Duration::from_secs(15)).await?;
+    let ended = run.wait(Duration::from_secs(20)).await?;
     expect_code(&ended, 0)?;
     ensure!(ended.stderr.contains("note: paused through the API by"), "{}", ended.stderr);
     scene.expect_completed().await

@@ -1,4 +1,4 @@
-//! Whoever calls the HTTP API of a run: knows its address from what the run says and its token from the file.
+//! Whoever calls the HTTP API: of a run, whose address it says and whose token is in a file, or of a controller.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -43,6 +43,11 @@ impl Caller {
         let address = wait_for("the address of the API", ANSWER, probe).await?;
         let token = std::fs::read_to_string(&file)?;
         Ok((run, Self { url: format!("http://{address}"), token, client: client()? }))
+    }
+
+    /// Whoever calls another server.
+    pub(crate) fn at(url: String, token: String) -> Result<Self> {
+        Ok(Self { url, token, client: client()? })
     }
 
     /// Sends a request with the token and perhaps a body.
