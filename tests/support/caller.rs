@@ -50,19 +50,25 @@ impl Caller {
         Ok(Self { url, token, client: client()? })
     }
 
-    /// Sends a request with the token and perhaps a body.
+    /// Sends a request with the token and perhaps a body, again when it comes too early after others.
     pub(crate) async fn send(
         &self,
         method: Method,
         path: &str,
         body: Option<&Value>,
     ) -> Result<Response> {
-        let request = self.bare(method, path).bearer_auth(&self.token);
-        let request = match body {
-            Some(body) => request.header("content-type", "application/json").body(body.to_string()),
-            None => request,
+        let probe = async || {
+            let request = self.bare(method.clone(), path).bearer_auth(&self.token);
+            let request = match body {
+                Some(body) => {
+                    request.header("content-type", "application/json").body(body.to_string())
+                }
+                None => request,
+            };
+            let response = request.send().await?;
+            Ok(if response.status() == 429 { Err(response.status()) } else { Ok(response) })
         };
-        Ok(request.send().await?)
+        wait_for("an answer", ANSWER, probe).await
     }
 
     /// A request without anything.
