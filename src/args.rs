@@ -55,7 +55,8 @@ Exit codes:
 Examples:
   ghostship run -f migration.yaml
   ghostship run --credentials /run/secrets/orders-db -f migration.yaml
-  ghostship run -o json -f migration.yaml | jq -r 'select(.type == \"progress\").percent'";
+  ghostship run -o json -f migration.yaml | jq -r 'select(.type == \"progress\").percent'
+  ghostship run --listen 127.0.0.1:0 -f migration.yaml   with a live page in the browser";
 
 const PLAN_HELP: &str = "\
 With -f the server is asked and nothing is kept on it. With NAME the plan is shown that the worker of
@@ -178,6 +179,13 @@ pub struct RunArguments {
     /// File of receivers and rules: who is told what happens, see `ghostship notify --help`.
     #[arg(long, value_name = "FILE")]
     pub notify: Option<PathBuf>,
+    /// Serve the live page and the HTTP API there, to this machine alone: 127.0.0.1:PORT, with port 0 for
+    /// any. The URL is shown with a token.
+    #[arg(long, value_name = "ADDRESS")]
+    pub listen: Option<SocketAddr>,
+    /// File with the API's token, made when it is not there: for whoever has no terminal.
+    #[arg(long, value_name = "FILE", requires = "listen")]
+    pub token_file: Option<PathBuf>,
     /// Show no progress; only the outcome.
     #[arg(short, long)]
     pub quiet: bool,
@@ -227,6 +235,12 @@ pub struct ControllerArguments {
     /// Address of /healthz, /readyz and /metrics.
     #[arg(long, env = "GHOSTSHIP_LISTEN", default_value = "0.0.0.0:8080")]
     pub listen: SocketAddr,
+    /// Address of the live page and the HTTP API for all migrations that are watched; none when absent.
+    #[arg(long, env = "GHOSTSHIP_LISTEN_API", value_name = "ADDRESS")]
+    pub listen_api: Option<SocketAddr>,
+    /// Audience that the tokens of the API's callers must be made for.
+    #[arg(long, env = "GHOSTSHIP_API_AUDIENCE", default_value = "ghostship")]
+    pub api_audience: String,
     /// Name of the Lease whose holder works.
     #[arg(long, env = "GHOSTSHIP_LEASE", default_value = "ghostship")]
     pub lease: String,

@@ -22,6 +22,7 @@ pub mod probes;
 pub mod resolve;
 pub mod schedule;
 pub mod schema;
+pub mod serve;
 pub mod shutdown;
 pub mod sql;
 pub mod tasks;

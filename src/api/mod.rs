@@ -2,6 +2,7 @@
 //! resource completely, and one that says what holds now; nothing here knows an engine, a cluster client
 //! or a database.
 
+pub mod command;
 pub mod control;
 pub mod crds;
 pub mod duration;
@@ -11,7 +12,9 @@ pub mod layer;
 pub mod legal;
 pub mod migration;
 pub mod names;
+pub mod owner;
 pub mod ownership;
+pub mod samples;
 pub mod status;
 pub mod structure;
 pub mod target;

@@ -8,6 +8,8 @@ pub const RETRY: &str = "ghostship.dev/retry";
 pub const ABANDON: &str = "ghostship.dev/abandon";
 /// Annotation: what people were told of the migration, so that nobody is told twice. The controller's own.
 pub const NOTIFIED: &str = "ghostship.dev/notified";
+/// Annotation: what was last done through the HTTP API, by whom and when, as JSON.
+pub const LAST_API_ACTION: &str = "ghostship.dev/last-api-action";
 /// The finalizer of migrations that may have left something on a server.
 pub const FINALIZER: &str = "ghostship.dev/clean-up";
 /// Label: name of the migration that an object belongs to.
@@ -22,3 +24,5 @@ pub const CONTROLLER: &str = "ghostship-controller";
 pub const WORKER: &str = "ghostship-worker";
 /// Field manager of the user's verbs; no GitOps tool strips what it owns.
 pub const VERBS: &str = "ghostship-cli";
+/// Field manager of the HTTP API of the controller.
+pub const API: &str = "ghostship-api";

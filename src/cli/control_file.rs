@@ -1,5 +1,6 @@
 //! The file as the control panel of a running migration: read again and again, it becomes the intent
-//! of the run. A wrong file changes nothing, except that `panic: true` is always honoured.
+//! of the run. A wrong file changes nothing, except that `panic: true` is always honoured. What is asked for
+//! through the API lies over it.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -9,7 +10,9 @@ use jiff::Timestamp;
 use tokio::io::AsyncReadExt;
 
 use super::console::Console;
+use super::live::{Ask, Ears};
 use super::manifest::{self, Manifest, SIZE_LIMIT};
+use super::overlay::Overlay;
 use crate::api::validate::{Identity, ValidMigration, ValidTarget};
 use crate::engine::intent::{Command, Publisher};
 use crate::resolve::{Settings, intent};
@@ -27,6 +30,9 @@ pub struct ControlFile {
     accepted: Manifest,
     /// As it is wanted now.
     wanted: Manifest,
+    /// What lies over that, and both together.
+    overlay: Overlay,
+    holding: Manifest,
     /// Whether panic was asked for by a file that says nothing else.
     panics: bool,
 }
@@ -45,33 +51,77 @@ pub struct Seen {
 impl ControlFile {
     /// A file that was read as `text` and accepted as `manifest`.
     pub fn new(path: PathBuf, text: String, manifest: Manifest) -> Self {
-        let wanted = manifest.clone();
-        Self { path, last: Ok(text), is_clear: true, accepted: manifest, wanted, panics: false }
+        let (wanted, holding) = (manifest.clone(), manifest.clone());
+        Self {
+            path,
+            last: Ok(text),
+            is_clear: true,
+            accepted: manifest,
+            wanted,
+            overlay: Overlay::default(),
+            holding,
+            panics: false,
+        }
     }
 
-    /// Publishes the intent whenever the file or the hour asks for another one, and notes to the console;
-    /// reads at once when the engine asks. Never ends.
+    /// Publishes the intent whenever the file, the API or the hour asks for another one, and notes to the
+    /// console; reads at once when the engine asks. Never ends.
     pub async fn follow(
         mut self,
         console: &Console,
         mut publisher: Publisher,
-        (settings, clock): (Settings, impl Fn() -> Timestamp),
+        (settings, clock, mut ears): (Settings, impl Fn() -> Timestamp, Ears),
     ) -> ! {
         loop {
-            let question = publisher.question(POLL).await;
-            let notes = self.look().await;
+            let (question, ask) = tokio::select! {
+                question = publisher.question(POLL) => (question, None),
+                ask = ears.hear() => (None, Some(ask)),
+            };
+            let mut notes = self.look().await;
+            let answer = ask.map(|ask| self.take(ask, &mut notes));
             notes.iter().for_each(|note| console.note(&format!("note: {note}")));
-            let holds = self.wanted.effective(clock());
+            let holds = self.holding.effective(clock());
             let mut wanted = intent(&holds.wishes);
             if self.panics {
                 wanted.command = Command::Panic;
             }
             publisher.publish(wanted);
+            ears.tell(self.overlay.told());
             for change in settings.tell(holds.settings) {
                 console.note(&format!("note: {change}"));
             }
             if let Some(question) = question {
                 question.answer(self.is_clear);
+            }
+            if let Some(answer) = answer {
+                answer();
+            }
+        }
+    }
+
+    /// Takes what is asked through the API; what answers it, once the intent is published.
+    fn take(&mut self, ask: Ask, notes: &mut Vec<String>) -> impl FnOnce() + use<> {
+        let laid = self.overlay.lay(&ask.patch, &self.wanted.document);
+        if laid.is_ok() {
+            notes.push(format!("{} through the API by {}", ask.what, ask.by));
+            notes.extend(self.hold());
+        }
+        || ask.answer(laid)
+    }
+
+    /// Lays what was asked for through the API over what the file wants.
+    fn hold(&mut self) -> Option<String> {
+        self.holding = self.wanted.clone();
+        match self.overlay.migration(&self.wanted.document) {
+            Ok(migration) => {
+                self.holding.migration.asked = migration.asked;
+                self.holding.migration.layer = migration.layer;
+                None
+            }
+            Err(violations) => {
+                self.overlay.clear();
+                let cause = violations.first().map_or("", |violation| violation.message.as_str());
+                Some(format!("what was set through the API holds no longer: {cause}"))
             }
         }
     }
@@ -89,10 +139,18 @@ impl ControlFile {
         self.last = now;
         self.is_clear = seen.wanted.is_some() || seen.panics;
         self.panics = seen.panics;
+        let mut notes = seen.notes;
         if let Some(wanted) = seen.wanted {
             self.wanted = wanted;
+            let changed = self.overlay.give_way(&self.wanted.document);
+            notes.extend(changed.iter().map(|field| {
+                format!(
+                    "the file changes spec.{field}, which was set through the API: the file holds"
+                )
+            }));
+            notes.extend(self.hold());
         }
-        seen.notes
+        notes
     }
 }
 

@@ -5,7 +5,7 @@ use super::exit::Exit;
 use crate::args::{ControllerArguments, Logging};
 use crate::controller::build::Common;
 use crate::controller::election::Candidacy;
-use crate::controller::{self, Settings};
+use crate::controller::{self, Front, Settings};
 use crate::shutdown::Signals;
 
 /// Runs the controller.
@@ -47,5 +47,8 @@ fn settings(arguments: ControllerArguments, logging: Logging) -> Settings {
             identity: arguments.pod,
         },
         notify: arguments.notify,
+        front: arguments
+            .listen_api
+            .map(|listen| Front { listen, audience: arguments.api_audience }),
     }
 }

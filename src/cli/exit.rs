@@ -102,7 +102,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::cli::verbs::samples::migration;
+    use crate::api::samples::migration;
     use crate::engine::reason::Reason;
 
     fn failure(reason: Reason, refused: bool) -> Failure {

@@ -21,6 +21,8 @@ pub struct Manifest {
     pub migration: ValidMigration,
     /// The account, when the file holds the Secret.
     pub credentials: Option<Credentials>,
+    /// The migration as it is written.
+    pub document: Value,
 }
 
 impl Manifest {
@@ -39,11 +41,13 @@ pub fn parse(text: &str) -> Result<Manifest, Vec<Violation>> {
     let documents = documents(text)?;
     refuse_foreign(&documents)?;
     let target = only(&documents, "MigrationTarget").and_then(validate::target);
-    let migration = only(&documents, "SchemaMigration").and_then(validate::migration);
+    let written = only(&documents, "SchemaMigration");
+    let document = written.clone().cloned().unwrap_or_default();
+    let migration = written.and_then(validate::migration);
     let (target, migration) = both(target, migration)?;
     validate::pair(&migration, &target).map_err(|violation| vec![violation])?;
     let credentials = find_secret(&documents, &target).map_err(|violation| vec![violation])?;
-    Ok(Manifest { target, migration, credentials })
+    Ok(Manifest { target, migration, credentials, document })
 }
 
 /// Whether a file asks for panic, even if it is otherwise invalid or breaks off.

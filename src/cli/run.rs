@@ -7,6 +7,8 @@ use tokio_util::sync::CancellationToken;
 use super::console::Console;
 use super::control_file::{self, ControlFile};
 use super::exit::Exit;
+use super::live::{self, Listening};
+use super::live_view::{Subject, Watched};
 use super::manifest::{self, Manifest};
 use super::notices::Teller;
 use super::progress::Display;
@@ -58,13 +60,30 @@ pub async fn execute(arguments: RunArguments, console: &Console) -> Exit {
             return Exit::Usage;
         }
     };
+    let listening = match listen(&arguments, console).await {
+        Ok(listening) => listening,
+        Err(error) => {
+            console.note(&format!("error: {}", failure::chain(&error)));
+            return Exit::Usage;
+        }
+    };
     match Signals::take() {
-        Ok(signals) => Box::pin(run((arguments, teller), console, loaded, signals)).await,
+        Ok(signals) => {
+            Box::pin(run((arguments, teller, listening), console, loaded, signals)).await
+        }
         Err(error) => {
             console.note(&format!("error: cannot listen for signals: {error}"));
             Exit::Failed
         }
     }
+}
+
+async fn listen(
+    arguments: &RunArguments,
+    console: &Console,
+) -> Result<Option<Listening>, live::Error> {
+    let Some(address) = arguments.listen else { return Ok(None) };
+    Listening::open(address, arguments.token_file.clone(), console).await.map(Some)
 }
 
 /// Reads the file and checks that the account can be read.
@@ -105,7 +124,7 @@ async fn check_account(credentials: &CredentialSource) -> Result<(), Violation> 
 }
 
 async fn run(
-    (arguments, teller): (RunArguments, Teller),
+    (arguments, teller, listening): (RunArguments, Teller, Option<Listening>),
     console: &Console,
     loaded: Loaded,
     mut signals: Signals,
@@ -117,15 +136,24 @@ async fn run(
     let (settings, shown) = Settings::channel(settings);
     let (sender, progress) = watch::channel(engine::blank_progress());
     let stop = CancellationToken::new();
+    let (mouth, ears) = live::channel();
+    let watched = Watched {
+        progress: progress.clone(),
+        intent: wishes.intent.clone(),
+        settings: shown.clone(),
+        laid: mouth.laid.clone(),
+    };
+    let serving = live::follow(listening, (Subject::from(&manifest), watched), mouth, console);
     let control = ControlFile::new(arguments.source.file, text, manifest);
     let following = teller.follow(progress.clone(), wishes.intent.clone());
     let display = Display::choose(console, arguments.output, arguments.quiet);
     let ended = tokio::select! {
         ended = engine::run(request, wishes, sender, stop.clone()) => Some(ended),
         () = signals.watch(&stop) => None,
-        _ = control.follow(console, publisher, (settings, Timestamp::now)) => None,
+        _ = control.follow(console, publisher, (settings, Timestamp::now, ears)) => None,
         _ = display.follow(console, progress.clone(), shown) => None,
         never = following => match never {},
+        never = serving => match never {},
     };
     display.finish();
     let Some(ended) = ended else { return Exit::Interrupted };

@@ -8,6 +8,7 @@ mod controls;
 pub mod decide;
 pub mod election;
 mod events;
+mod live;
 mod metrics;
 mod notices;
 mod observe;
@@ -69,6 +70,17 @@ pub struct Settings {
     pub candidacy: Candidacy,
     /// File of those who are told what happens; nobody when absent.
     pub notify: Option<PathBuf>,
+    /// The HTTP API; none when absent.
+    pub front: Option<Front>,
+}
+
+/// The HTTP API of a controller.
+#[derive(Clone, Debug)]
+pub struct Front {
+    /// Where it is served.
+    pub listen: SocketAddr,
+    /// Audience that its callers' tokens must be made for.
+    pub audience: String,
 }
 
 /// Why something could not be done; it is tried again.
@@ -103,8 +115,8 @@ pub enum Error {
     /// Another process leads.
     #[error("another controller leads now")]
     LoseLease,
-    /// The address for health and metrics cannot be served.
-    #[error("cannot serve health and metrics on {address}")]
+    /// The address for health and metrics, or that of the API, cannot be served.
+    #[error("cannot serve on {address}")]
     Listen {
         /// The address.
         address: SocketAddr,
@@ -179,10 +191,12 @@ pub async fn run(settings: Settings, mut signals: Signals) -> Result<(), Error> 
         instance: Some(settings.candidacy.identity.clone()),
     };
     let recorder = Recorder::new(client.clone(), reporter);
+    let serving = live::serve(client.clone(), settings.clone(), recorder.clone());
     let turns = Turns::default();
     let context = Context { client, settings, recorder, metrics, stores, turns, notifier };
     tokio::select! {
         error = serve(address, scrape) => Err(error),
+        error = Box::pin(serving) => Err(error),
         led = Box::pin(lead(Arc::new(context), scopes, &stop)) => led,
         () = signals.watch(&stop) => Ok(()),
     }

@@ -18,6 +18,7 @@ mod named_losses;
 mod notify;
 mod obstacles;
 mod packaging;
+mod page;
 mod points;
 mod refusals;
 mod resume;
@@ -68,6 +69,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     trials.extend(source_locks::trials());
     trials.extend(secrets::trials());
     trials.extend(notify::trials());
+    trials.extend(page::trials());
     trials.extend(bounded::trials());
     trials.extend(cluster::trials());
     trials.extend(verbs::trials());

@@ -112,6 +112,11 @@ impl Ghostship {
         self.pid
     }
 
+    /// What it has said to people so far.
+    pub(crate) fn said(&self) -> String {
+        fs::read_to_string(&self.stderr).unwrap_or_default()
+    }
+
     /// Waits for the end.
     pub(crate) async fn wait(mut self, deadline: Duration) -> Result<Ended> {
         let end = Instant::now() + deadline;

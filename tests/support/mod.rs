@@ -1,7 +1,9 @@
 //! What every test that needs a server uses: servers, databases, connections, the child process under
 //! test, the background writer and the checks at the end. Knows ghostship only by its command line.
 
+pub(crate) mod browser;
 pub(crate) mod bystander;
+pub(crate) mod caller;
 pub(crate) mod case;
 pub(crate) mod client;
 pub(crate) mod cluster;

@@ -9,6 +9,8 @@
   "GHOSTSHIP_WORKER_PULL_SECRETS" (join "," .Values.worker.pullSecrets)
   "GHOSTSHIP_NOTIFY" (ternary "/notifications/notifications.yaml" "" (ne .Values.notifications.existingSecret ""))
   "GHOSTSHIP_LISTEN" "0.0.0.0:8080"
+  "GHOSTSHIP_LISTEN_API" (ternary "0.0.0.0:8081" "" .Values.api.enabled)
+  "GHOSTSHIP_API_AUDIENCE" (ternary .Values.api.audience "" .Values.api.enabled)
   "GHOSTSHIP_LEASE" (include "ghostship.name" .)
   "GHOSTSHIP_LOG" .Values.log.level
   "GHOSTSHIP_LOG_FORMAT" .Values.log.format -}}

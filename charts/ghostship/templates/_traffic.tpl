@@ -9,6 +9,15 @@ ingress:
     from:
       {{- toYaml . | nindent 6 }}
     {{- end }}
+  {{- if .api }}
+  - ports:
+      - port: 8081
+        protocol: TCP
+    {{- with .apiFrom }}
+    from:
+      {{- toYaml . | nindent 6 }}
+    {{- end }}
+  {{- end }}
 egress:
   - ports:
       - port: 53

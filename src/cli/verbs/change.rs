@@ -8,8 +8,8 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::cluster::{Error, Migrations, Scope};
-use super::command::{self, Answer, Effect};
 use super::{ended, fail, limit, show};
+use crate::api::command::{self, Answer, Effect};
 use crate::api::legal::Command;
 use crate::api::migration::SchemaMigration;
 use crate::args::verbs::{ChangeArguments, Format, NamedArguments};

@@ -3,10 +3,7 @@
 
 mod change;
 mod cluster;
-mod command;
 pub mod complete;
-mod owner;
-pub(super) mod samples;
 mod show;
 mod watch;
 

@@ -2,6 +2,7 @@
 //! writes all the while. A failure tells status, events and logs. The essential tests always run; the
 //! long ones when the environment asks for them.
 
+mod api;
 mod blocked;
 mod control;
 mod faults;
@@ -64,6 +65,7 @@ enum End {
 /// The tests.
 pub(crate) fn trials() -> Vec<Trial> {
     let mut trials = control::trials();
+    trials.extend(api::trials());
     trials.extend(blocked::trials());
     trials.extend(faults::trials());
     trials.extend(leaders::trials());

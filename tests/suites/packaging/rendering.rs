@@ -69,6 +69,7 @@ async fn unknown_values() -> Result<()> {
         ("worker.pullPolicy=Sometimes", "/worker/pullPolicy"),
         ("watchNamespaces={Shop}", "/watchNamespaces/0"),
         ("policies.actions={Deny,Warn}", "/policies/actions"),
+        ("api.port=80", "'port' not allowed"),
         ("networkPolicy.workers.enabled=true", "name the namespaces"),
     ];
     for (value, words) in cases {
@@ -130,9 +131,10 @@ fn collect_given(
 async fn kustomize() -> Result<()> {
     let policies = ["policies/cut-over.yaml", "policies/delete.yaml", "policies/panic.yaml"];
     let network = ["networkpolicy.yaml"];
-    let cases: [(&str, &str, &[&str]); 5] = [
+    let cases: [(&str, &str, &[&str]); 6] = [
         ("default", "rbac.create=true", &[]),
         ("notifications", "notifications.existingSecret=ghostship-notifications", &[]),
+        ("api", "api.enabled=true", &[]),
         ("policies", "policies.enabled=true", &policies),
         ("network", "networkPolicy.enabled=true", &network),
         (

@@ -151,7 +151,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::cli::verbs::samples::copying_with;
+    use crate::api::samples::copying_with;
 
     fn ended(name: &str, phase: &str, at: &str, lock: Option<&str>) -> SchemaMigration {
         let mut changes = json!({"metadata": {"name": name}, "status": {"phase": phase,

@@ -97,8 +97,8 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::api::samples::{copying_with, migration, now};
     use crate::cli::console::Colour;
-    use crate::cli::verbs::samples::{copying_with, migration, now};
 
     fn look() -> Look {
         Look { now: now(), colour: Colour::Plain }

@@ -169,7 +169,7 @@ fn columns(rows: &[Vec<String>]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::verbs::samples::{copying, migration, now};
+    use crate::api::samples::{copying, migration, now};
 
     #[test]
     fn documents_are_the_resource_without_bookkeeping() {

@@ -108,7 +108,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::cli::verbs::samples::{copying_with, migration};
+    use crate::api::samples::{copying_with, migration};
 
     #[test]
     fn a_plan_is_shown_as_reported() {

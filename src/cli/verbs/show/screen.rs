@@ -7,12 +7,12 @@ use super::lines::{is_under_way, shortened, transition};
 use super::{
     Look, Tone, clock, columns, count, labelled, name, namespace, phase, status, table_name,
 };
+use crate::api::command;
 use crate::api::control::{self, CutOverWord};
 use crate::api::legal::{self, Command, Stage};
 use crate::api::migration::SchemaMigration;
 use crate::api::status::{BlockerStatus, ProgressStatus, SchemaMigrationStatus, WorkerReport};
 use crate::cli::progress::spoken;
-use crate::cli::verbs::command;
 
 /// A worker that has not reported for longer is suspected.
 const STALE: Duration = Duration::from_secs(15);

@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::api::samples::{copying_with, migration, now};
 use crate::cli::console::Colour;
-use crate::cli::verbs::samples::{copying_with, migration, now};
 
 const GOLDEN: &str = include_str!("golden.txt");
 const AT: &str = "2026-01-01T02:20:00Z";
@@ -16,7 +16,7 @@ fn states() -> Vec<(&'static str, SchemaMigration)> {
             {"at": "2026-01-01T01:00:15Z", "phase": "RowCopy", "reason": "Running"},
             {"at": AT, "phase": phase, "reason": phase},
         ]}});
-        crate::cli::verbs::samples::merge(&mut all, &changes);
+        crate::api::samples::merge(&mut all, &changes);
         copying_with(&all)
     };
     vec![

@@ -8,12 +8,12 @@ use serde_json::{Value, json};
 use crate::api::migration::SchemaMigration;
 
 /// The time of every look.
-pub(in crate::cli) fn now() -> Timestamp {
+pub(crate) fn now() -> Timestamp {
     "2026-01-01T02:30:00Z".parse().unwrap()
 }
 
 /// A migration that somebody created at 01:00, with `changes` merged over it.
-pub(in crate::cli) fn migration(changes: &Value) -> SchemaMigration {
+pub(crate) fn migration(changes: &Value) -> SchemaMigration {
     let mut document = json!({
         "apiVersion": "ghostship.dev/v1alpha1",
         "kind": "SchemaMigration",
@@ -28,7 +28,7 @@ pub(in crate::cli) fn migration(changes: &Value) -> SchemaMigration {
 }
 
 /// A status: a worker copies, and reported two seconds ago.
-pub(in crate::cli) fn copying() -> Value {
+pub(crate) fn copying() -> Value {
     json!({"status": {
         "phase": "RowCopy", "message": "it works", "attempt": 1, "startedAt": "2026-01-01T01:00:05Z",
         "worker": {"job": "add-note-0a1b-1", "image": "ghostship:1", "failures": 0},
@@ -49,14 +49,14 @@ pub(in crate::cli) fn copying() -> Value {
 }
 
 /// A copying migration with more changes.
-pub(in crate::cli) fn copying_with(changes: &Value) -> SchemaMigration {
+pub(crate) fn copying_with(changes: &Value) -> SchemaMigration {
     let mut all = copying();
     merge(&mut all, changes);
     migration(&all)
 }
 
 /// Merges `changes` into `document`; null takes a field away.
-pub(in crate::cli) fn merge(document: &mut Value, changes: &Value) {
+pub(crate) fn merge(document: &mut Value, changes: &Value) {
     let (Some(fields), Some(changes)) = (document.as_object_mut(), changes.as_object()) else {
         changes.clone_into(document);
         return;

@@ -1,7 +1,7 @@
 //! Which GitOps tool owns a field or an annotation and may write it back. Pure.
 
-use crate::api::migration::SchemaMigration;
-use crate::api::ownership::{self, Place};
+use super::migration::SchemaMigration;
+use super::ownership::{self, Place};
 
 /// What the user should know before this is written; `None` when no tool owns it.
 pub fn warning(migration: &SchemaMigration, place: Place) -> Option<String> {
@@ -24,7 +24,7 @@ mod tests {
 
     use super::*;
     use crate::api::names;
-    use crate::cli::verbs::samples::migration;
+    use crate::api::samples::migration;
 
     #[test]
     fn tools_are_named_for_exactly_what_they_own() {

@@ -4,12 +4,11 @@
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::owner;
-use crate::api::control::{self, CutOverWord, annotation};
-use crate::api::legal::{self, Command, Stage};
-use crate::api::migration::SchemaMigration;
-use crate::api::names;
-use crate::api::ownership::Place;
+use super::control::{self, CutOverWord, annotation};
+use super::legal::{self, Command, Stage};
+use super::migration::SchemaMigration;
+use super::ownership::Place;
+use super::{names, owner};
 
 /// What comes of a command.
 #[derive(Clone, Debug, PartialEq)]
@@ -218,7 +217,7 @@ fn was_retried(migration: &SchemaMigration) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::verbs::samples::{copying, copying_with, merge, migration, now};
+    use crate::api::samples::{copying, copying_with, merge, migration, now};
 
     fn ended(phase: &str) -> Value {
         json!({"status": {"phase": phase, "completedAt": "2026-01-01T02:00:00Z",
