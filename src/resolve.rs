@@ -1,5 +1,6 @@
 //! Turns checked resources into what the engine takes, for `run` and for the worker alike. Pure.
 
+use crate::api::hooks::{Approvable, Check, MigrationStages, TargetStages};
 use crate::api::migration::{Strategy as ApiStrategy, VerifyMode as ApiVerifyMode};
 use crate::api::target::{LagBy as ApiLagBy, TlsMode as ApiTlsMode};
 use crate::api::throttle::Throttle;
@@ -7,7 +8,8 @@ use crate::api::validate::{Control, ValidMigration, ValidTarget, Wishes};
 use crate::engine::intent::{Command, Intent, Tuning};
 use crate::engine::request::{ControlReplica, LagBy, Request, Strategy, VerifyMode};
 use crate::engine::throttle::Limits;
-use crate::engine::throttle::recovery::Settings;
+use crate::engine::stage::{self, Settings, Stage};
+use crate::engine::throttle::recovery;
 use crate::mysql::connect::{ConnectOptions, CredentialSource, TlsMode};
 use crate::schema::table::TableName;
 
@@ -65,6 +67,7 @@ pub fn request(target: ValidTarget, migration: ValidMigration, origin: Origin) -
         migration_uid: migration.uid,
         attempt: origin.attempt,
         requested_by: origin.requested_by,
+        stages: stages(target.stages, &migration.start.stages),
         allowed_databases: target.allowed_databases,
     }
 }
@@ -79,6 +82,7 @@ pub fn intent(wishes: &Wishes) -> Intent {
             Control::Panic => Command::Panic,
         },
         postpone_cut_over: wishes.postpone_cut_over,
+        approved: wishes.approved.iter().map(|one| approvable(*one)).collect(),
         tuning: Tuning {
             copy_threads: usize::from(wishes.threads),
             chunk_time: wishes.chunk_time,
@@ -90,6 +94,27 @@ pub fn intent(wishes: &Wishes) -> Intent {
             max_cut_over_attempts: wishes.max_attempts,
             repair_limit: wishes.repair_limit,
         },
+    }
+}
+
+/// Who is asked is filled in by who asks them.
+fn stages(target: TargetStages, migration: &MigrationStages) -> Settings {
+    let approval = target.approval.iter().chain(&migration.approval);
+    let checks = target.checks.into_iter();
+    Settings {
+        approval: approval.map(|one| approvable(*one)).collect(),
+        checks: checks.map(|Check { name, query, expect }| stage::Check { name, query, expect }).collect(),
+        hint: migration.hint.clone(),
+        status_interval: target.status_interval,
+        throttled_after: target.throttled_after,
+        ..Settings::default()
+    }
+}
+
+fn approvable(stage: Approvable) -> Stage {
+    match stage {
+        Approvable::BeforeCopy => Stage::BeforeCopy,
+        Approvable::BeforeCutOver => Stage::BeforeCutOver,
     }
 }
 
@@ -111,9 +136,9 @@ fn limits(throttle: &Throttle) -> Limits {
     }
 }
 
-fn recovery(throttle: &Throttle) -> Settings {
-    let default = Settings::default();
-    Settings {
+fn recovery(throttle: &Throttle) -> recovery::Settings {
+    let default = recovery::Settings::default();
+    recovery::Settings {
         healthy_for: throttle.healthy_for.unwrap_or(default.healthy_for),
         max_resumes: throttle.max_resumes.unwrap_or(default.max_resumes),
     }

@@ -13,6 +13,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::status::SchemaMigrationStatus;
+use super::hooks::{Approval, MigrationHooks};
 use super::throttle::ThrottleSettings;
 
 /// One change of one table.
@@ -137,6 +138,12 @@ pub struct SchemaMigrationSpec {
             .message("a column name has 1 to 64 characters")
     )]
     pub renames: Option<BTreeMap<String, String>>,
+    /// What those learn who are asked at the stages, see the target's `hooks`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hooks: Option<MigrationHooks>,
+    /// What a person has to approve, besides what the target demands.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<Approval>,
     /// Where and with what a worker's pod runs. Takes effect at the next attempt; nothing without a
     /// cluster.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -4,6 +4,7 @@
 pub mod control;
 pub mod crds;
 pub mod duration;
+pub mod hooks;
 pub mod legal;
 pub mod migration;
 pub mod names;

@@ -2,6 +2,7 @@
 //! cause and remedy. It demands all that the definitions' schemas and rules demand, so that a run
 //! without an API server refuses the same manifests.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -11,6 +12,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::crds::definition;
+use super::hooks::{self, Approvable, MigrationStages, TargetStages};
 use super::migration::{SchemaMigration, Strategy, VerifyMode};
 use super::structure::{Fault, faults};
 use super::target::{ControlReplica, MigrationTarget, TlsMode};
@@ -62,6 +64,8 @@ pub struct ValidTarget {
     pub control_replicas: Vec<ControlReplica>,
     /// A query whose first value has to be 0 for migrations to go on.
     pub query: Option<String>,
+    /// What it demands at the stages.
+    pub stages: TargetStages,
     /// Patterns of databases that may be changed; empty allows all.
     pub allowed_databases: Vec<String>,
 }
@@ -109,6 +113,8 @@ pub struct StartSettings {
     pub accept_lossy: bool,
     /// Confirmed renames, old to new.
     pub renames: Vec<(String, String)>,
+    /// What it demands at the stages.
+    pub stages: MigrationStages,
 }
 
 /// Control and tuning.
@@ -118,6 +124,8 @@ pub struct Wishes {
     pub control: Control,
     /// Whether the cut-over has to wait.
     pub postpone_cut_over: bool,
+    /// Stages that a person has approved.
+    pub approved: BTreeSet<Approvable>,
     /// Ranges copied at a time.
     pub threads: u8,
     /// How long one chunk should take.
@@ -218,6 +226,7 @@ pub fn target(document: &Value) -> Result<ValidTarget, Vec<Violation>> {
         server_name: spec.tls.server_name,
         control_replicas: replicas,
         query: throttle::read_query(spec.probes.unwrap_or_default().query, &mut found),
+        stages: hooks::of_target(spec.hooks, spec.approval, spec.checks, &mut found),
         allowed_databases: allowed,
     };
     found.none(valid)
@@ -354,6 +363,7 @@ fn wishes(resource: &SchemaMigration, found: &mut Violations) -> Wishes {
     Wishes {
         control: control(resource),
         postpone_cut_over: spec.postpone_cut_over.unwrap_or(false),
+        approved: hooks::approved(resource),
         threads: spec.copy.threads,
         chunk_time,
         max_rows_per_second: spec.copy.max_rows_per_second,
@@ -389,6 +399,7 @@ fn start_settings(resource: &SchemaMigration, found: &mut Violations) -> StartSe
         retain: found.duration("spec.oldTable.retain", &spec.old_table.retain, bounds),
         accept_lossy: spec.accept_lossy,
         renames,
+        stages: hooks::of_migration(resource),
     }
 }
 

@@ -2,12 +2,14 @@
 //! over a watch channel and is seen at defined points: between chunks, between batches, before each
 //! cut-over attempt, and, for panic, everywhere. Before a cut-over it is read anew.
 
+use std::collections::BTreeSet;
 use std::future::pending;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
 
+use super::stage::Stage;
 use super::throttle::{Limits, recovery};
 
 /// The latest wishes and settings, replaced as a whole on each change.
@@ -17,8 +19,23 @@ pub struct Intent {
     pub command: Command,
     /// Whether the cut-over has to wait although everything is ready.
     pub postpone_cut_over: bool,
+    /// Stages that a person has approved.
+    pub approved: BTreeSet<Stage>,
     /// Settings that may change at any time.
     pub tuning: Tuning,
+}
+
+#[cfg(test)]
+impl Intent {
+    /// To go on to the end with the usual settings.
+    pub(super) fn plain() -> Self {
+        Self {
+            command: Command::Run,
+            postpone_cut_over: false,
+            approved: BTreeSet::new(),
+            tuning: Tuning::default(),
+        }
+    }
 }
 
 /// The end of the channel where a run hears what it is asked for.
@@ -154,7 +171,7 @@ mod tests {
     const LIMIT: Duration = Duration::from_secs(5);
 
     fn intent(command: Command) -> Intent {
-        Intent { command, postpone_cut_over: false, tuning: Tuning::default() }
+        Intent { command, ..Intent::plain() }
     }
 
     #[test]

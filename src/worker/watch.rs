@@ -1,6 +1,7 @@
 //! Follows the worker's own resource and publishes what it asks for. Events may be lost and delayed:
 //! only the resource as it is counts. Before a cut-over the resource is read directly.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -89,5 +90,10 @@ impl Watch {
 }
 
 fn only(command: Command) -> Intent {
-    Intent { command, postpone_cut_over: true, tuning: Tuning::default() }
+    Intent {
+        command,
+        postpone_cut_over: true,
+        approved: BTreeSet::new(),
+        tuning: Tuning::default(),
+    }
 }

@@ -13,9 +13,11 @@ use super::blocker::{Blocker, Obstacle};
 use super::context::{Context, Deadline, LaneMode};
 use super::convergence::Convergence;
 use super::error::Doing;
+use super::gates::Beside;
 use super::intent::Command;
 use super::phase::PhaseKind;
 use super::reason::{Reason, Refusal};
+use super::stage::Stage;
 use super::{Error, Result, backup, markers, verify};
 use crate::mysql::connect::Role;
 use crate::mysql::locks;
@@ -28,7 +30,8 @@ const BACK_OFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_s
 /// How often permission and quiet are looked at.
 const POLL: Duration = Duration::from_millis(200);
 
-/// Waits until a cut-over may begin: permission, no pause, a small backlog, all written keys compared.
+/// Waits until a cut-over may begin: permission, no pause, all written keys compared, and everybody who is
+/// asked agrees.
 ///
 /// # Errors
 ///
@@ -39,10 +42,18 @@ pub async fn wait_until_allowed(context: &Context) -> Result<()> {
         verify::pause_point(context, &mut session).await?;
         verify::compare_dirty(context, &mut session).await?;
         let postponed = context.intent.borrow().postpone_cut_over;
+        let mut beside = Beside::Comparing(context, &mut session);
         if !postponed {
             context.meter.wait_for("");
-            return Ok(());
+            if context.gates.may_swap(&context.intent.borrow().clone()) {
+                return Ok(());
+            }
+            // Meanwhile the permission may be taken back.
+            context.gates.pass_before_swap(&mut beside).await?;
+            continue;
         }
+        context.gates.forget(Stage::BeforeCutOver);
+        context.gates.pass(Stage::Postponed, &mut beside).await?;
         context.meter.wait_for("permission to cut over (postponeCutOver is true)");
         context.pause_for(POLL * 5).await?;
     }
@@ -100,7 +111,8 @@ async fn may_begin(context: &Context) -> Result<bool> {
     }
     let held = context.hold().is_some();
     let wanted = context.intent.borrow();
-    Ok(!held && wanted.command == Command::Run && !wanted.postpone_cut_over)
+    let agreed = context.gates.may_swap(&wanted);
+    Ok(agreed && !held && wanted.command == Command::Run && !wanted.postpone_cut_over)
 }
 
 async fn begin_attempt(context: &Context) -> Result<u32> {
