@@ -178,6 +178,13 @@ pub struct RunArguments {
     /// File of receivers and rules: who is told what happens, see `ghostship notify --help`.
     #[arg(long, value_name = "FILE")]
     pub notify: Option<PathBuf>,
+    /// Folder of executables that are asked at the stages, each named as its stage, for example
+    /// before-cut-over; exit code 0 allows, 75 asks to wait, any other denies.
+    #[arg(long, value_name = "DIR")]
+    pub hooks: Option<PathBuf>,
+    /// How long such an executable may run, for example 30s.
+    #[arg(long, value_name = "DURATION", default_value = "60s", requires = "hooks")]
+    pub hook_timeout: String,
     /// Show no progress; only the outcome.
     #[arg(short, long)]
     pub quiet: bool,

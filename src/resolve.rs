@@ -7,8 +7,8 @@ use crate::api::throttle::Throttle;
 use crate::api::validate::{Control, ValidMigration, ValidTarget, Wishes};
 use crate::engine::intent::{Command, Intent, Tuning};
 use crate::engine::request::{ControlReplica, LagBy, Request, Strategy, VerifyMode};
-use crate::engine::throttle::Limits;
 use crate::engine::stage::{self, Settings, Stage};
+use crate::engine::throttle::Limits;
 use crate::engine::throttle::recovery;
 use crate::mysql::connect::{ConnectOptions, CredentialSource, TlsMode};
 use crate::schema::table::TableName;
@@ -103,7 +103,9 @@ fn stages(target: TargetStages, migration: &MigrationStages) -> Settings {
     let checks = target.checks.into_iter();
     Settings {
         approval: approval.map(|one| approvable(*one)).collect(),
-        checks: checks.map(|Check { name, query, expect }| stage::Check { name, query, expect }).collect(),
+        checks: checks
+            .map(|Check { name, query, expect }| stage::Check { name, query, expect })
+            .collect(),
         hint: migration.hint.clone(),
         status_interval: target.status_interval,
         throttled_after: target.throttled_after,

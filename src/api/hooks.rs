@@ -85,7 +85,9 @@ pub enum FailurePolicy {
 }
 
 /// A stage at which somebody is asked or told.
-#[derive(JsonSchema, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    JsonSchema, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize,
+)]
 pub enum HookStage {
     #[expect(missing_docs, reason = "a text here would split the enum in the schema")]
     Validated,
@@ -121,7 +123,9 @@ pub struct Approval {
 }
 
 /// A stage that a person may have to approve.
-#[derive(JsonSchema, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    JsonSchema, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize,
+)]
 pub enum Approvable {
     #[expect(missing_docs, reason = "a text here would split the enum in the schema")]
     BeforeCopy,
@@ -239,8 +243,7 @@ pub(super) fn of_target(
         let field = format!("spec.hooks.{name}");
         text.map_or(usual, |text| found.duration(&field, text, bounds))
     };
-    let status_interval =
-        time("statusInterval", hooks.status_interval.as_ref(), USUAL_INTERVAL);
+    let status_interval = time("statusInterval", hooks.status_interval.as_ref(), USUAL_INTERVAL);
     let throttled_after = time("throttledAfter", hooks.throttled_after.as_ref(), USUAL_LONG);
     let http: Vec<_> =
         hooks.http.unwrap_or_default().into_iter().map(|one| hook(one, found)).collect();
@@ -269,9 +272,8 @@ fn hook(hook: HttpHook, found: &mut Violations) -> Hook {
         "use letters, digits and - _ .",
     );
     let rest = ["http://", "https://"].iter().find_map(|scheme| hook.url.strip_prefix(scheme));
-    let is_plain = |rest: &str| {
-        !rest.is_empty() && !rest.contains('@') && !rest.contains(char::is_whitespace)
-    };
+    let is_plain =
+        |rest: &str| !rest.is_empty() && !rest.contains('@') && !rest.contains(char::is_whitespace);
     found.unless(
         rest.is_some_and(is_plain),
         "spec.hooks.http.url",

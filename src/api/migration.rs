@@ -12,8 +12,8 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::status::SchemaMigrationStatus;
 use super::hooks::{Approval, MigrationHooks};
+use super::status::SchemaMigrationStatus;
 use super::throttle::ThrottleSettings;
 
 /// One change of one table.

@@ -1,5 +1,7 @@
 //! `ghostship run`: manifests in, a changed table out, with the file as control panel meanwhile.
 
+use std::path::PathBuf;
+
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -10,13 +12,17 @@ use super::manifest::{self, Manifest};
 use super::notices::Teller;
 use super::progress::Display;
 use super::{failure, report};
+use crate::api::duration;
 use crate::api::validate::{Reason, Violation};
 use crate::args::{Output, RunArguments, Source};
 use crate::engine::intent;
 use crate::engine::outcome::Outcome;
 use crate::engine::phase::PhaseKind;
 use crate::engine::request::{Request, VerifyMode};
-use crate::engine::{self, Failure};
+use crate::engine::stage::Questions;
+use crate::engine::{self, Failure, stage};
+use crate::hooks::{Folder, Hooks, Keys};
+use crate::http::secret::Secret;
 use crate::mysql::connect::CredentialSource;
 use crate::resolve::{self, Origin};
 use crate::shutdown::Signals;
@@ -24,13 +30,14 @@ use crate::shutdown::Signals;
 /// A file that was read and accepted.
 pub(super) struct Loaded {
     pub(super) request: Request,
+    keys: Keys,
     manifest: Manifest,
     text: String,
 }
 
 /// Runs a migration to its end and shows it.
 pub async fn execute(arguments: RunArguments, console: &Console) -> Exit {
-    let loaded = match load(&arguments.source).await {
+    let mut loaded = match load(&arguments.source).await {
         Ok(loaded) => loaded,
         Err(violations) => {
             failure::show_violations(console, arguments.output, &violations);
@@ -49,8 +56,15 @@ pub async fn execute(arguments: RunArguments, console: &Console) -> Exit {
             return Exit::Usage;
         }
     };
+    let asked = match hooks(&arguments, &mut loaded).await {
+        Ok(asked) => asked,
+        Err(violation) => {
+            failure::show_violations(console, arguments.output, &[violation]);
+            return Exit::Usage;
+        }
+    };
     match Signals::take() {
-        Ok(signals) => Box::pin(run((arguments, teller), console, loaded, signals)).await,
+        Ok(signals) => Box::pin(run((arguments, teller, asked), console, loaded, signals)).await,
         Err(error) => {
             console.note(&format!("error: cannot listen for signals: {error}"));
             Exit::Failed
@@ -71,7 +85,8 @@ pub(super) async fn load(source: &Source) -> Result<Loaded, Vec<Violation>> {
     let (target, migration) = (manifest.target.clone(), manifest.migration.clone());
     let request = resolve::request(target, migration, origin);
     check_account(&request.connect.credentials).await.map_err(|violation| vec![violation])?;
-    Ok(Loaded { request, manifest, text })
+    let keys = keys(source, &manifest);
+    Ok(Loaded { request, keys, manifest, text })
 }
 
 fn account(source: &Source, manifest: &Manifest) -> Result<CredentialSource, Violation> {
@@ -87,6 +102,45 @@ fn account(source: &Source, manifest: &Manifest) -> Result<CredentialSource, Vio
     })
 }
 
+fn keys(source: &Source, manifest: &Manifest) -> Keys {
+    match &source.account.credentials {
+        Some(directory) => Keys::Directory(directory.clone()),
+        None => {
+            let found = manifest.hook_keys.clone();
+            let (key, authorities) = found.map_or((None, None), |it| (it.key, it.authorities));
+            Keys::Inline { key: key.map(Secret::new), authorities }
+        }
+    }
+}
+
+/// Those who are asked at the stages; the request gets the other end of the channel.
+async fn hooks(
+    arguments: &RunArguments,
+    loaded: &mut Loaded,
+) -> Result<(Hooks, Questions), Violation> {
+    let limit = duration::parse(&arguments.hook_timeout).filter(|limit| !limit.is_zero());
+    let limit = limit.ok_or_else(|| {
+        let message = format!("--hook-timeout {} is not a duration", arguments.hook_timeout);
+        Violation::new(Reason::InvalidSpec, message, "write a number with ms, s, m or h, as 30s")
+    })?;
+    let open = |path: &PathBuf| Folder::open(path, limit);
+    let folder = arguments.hooks.as_ref().map(open).transpose().map_err(|error| {
+        let message = failure::chain(&error);
+        let remedy = "name a folder whose executables are named as stages, see docs/hooks.md";
+        Violation::new(Reason::InvalidSpec, message, remedy)
+    })?;
+    let http = loaded.manifest.target.stages.http.clone();
+    let hooks = Hooks::new(http, loaded.keys.clone(), folder);
+    if !hooks.has_key().await {
+        let message = "MigrationTarget spec.hooks.http needs a key to sign with".to_owned();
+        let remedy = "add the key hooks.key to the Secret";
+        return Err(Violation::new(Reason::CredentialsUnavailable, message, remedy));
+    }
+    let (asker, questions) = stage::channel(hooks.stages());
+    loaded.request.stages.asker = asker;
+    Ok((hooks, questions))
+}
+
 async fn check_account(credentials: &CredentialSource) -> Result<(), Violation> {
     let Err(error) = credentials.read().await else {
         return Ok(());
@@ -96,12 +150,12 @@ async fn check_account(credentials: &CredentialSource) -> Result<(), Violation> 
 }
 
 async fn run(
-    (arguments, teller): (RunArguments, Teller),
+    (arguments, teller, (hooks, questions)): (RunArguments, Teller, (Hooks, Questions)),
     console: &Console,
     loaded: Loaded,
     mut signals: Signals,
 ) -> Exit {
-    let Loaded { request, manifest, text } = loaded;
+    let Loaded { request, manifest, text, .. } = loaded;
     let (table, verify) = (request.table.to_string(), request.verify);
     let (publisher, wishes) = intent::channel(resolve::intent(&manifest.migration.wishes));
     let (sender, progress) = watch::channel(engine::blank_progress());
@@ -115,6 +169,7 @@ async fn run(
         _ = control.follow(console, publisher) => None,
         _ = display.follow(console, progress.clone()) => None,
         never = following => match never {},
+        never = hooks.serve(questions) => match never {},
     };
     display.finish();
     let Some(ended) = ended else { return Exit::Interrupted };

@@ -66,9 +66,7 @@ pub(super) async fn run(
             cleaned
         }
         Begun::Aborting(unfinished) => abort::drop_helpers(session, *unfinished).await,
-        Begun::Copying(prepared) => {
-            copy(session, *prepared, (wishes, gates, meter, stop)).await
-        },
+        Begun::Copying(prepared) => copy(session, *prepared, (wishes, gates, meter, stop)).await,
     }
 }
 

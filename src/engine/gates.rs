@@ -352,6 +352,9 @@ impl Gates {
         let request = &self.request;
         let who = request.migration_uid.as_ref().unwrap_or(&request.migration_name);
         let id = format!("{who}/{}/{stage}", request.attempt.unwrap_or_default());
+        // It goes into a header, whose signature separates its parts by dots.
+        let fits = |c: char| if c.is_ascii_alphanumeric() || "-_/".contains(c) { c } else { '-' };
+        let id: String = id.chars().map(fits).collect();
         match stage {
             // What is told again and again is another message each time.
             Stage::Status | Stage::ThrottledLong => {

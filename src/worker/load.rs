@@ -13,6 +13,8 @@ use crate::api::target::MigrationTarget;
 use crate::api::validate::{self, Violation};
 use crate::engine::intent::Intent;
 use crate::engine::request::Request;
+use crate::engine::stage::{self, Questions};
+use crate::hooks::{Hooks, Keys};
 use crate::mysql::connect::CredentialSource;
 use crate::resolve::{self, Origin};
 
@@ -78,6 +80,8 @@ impl LoadError {
 pub(super) struct Loaded {
     pub(super) request: Request,
     pub(super) intent: Intent,
+    pub(super) hooks: Hooks,
+    pub(super) questions: Questions,
 }
 
 /// Reads the migration and its target and checks both.
@@ -95,7 +99,9 @@ pub(super) async fn load(client: &Client, assignment: &Assignment) -> Result<Loa
     let credentials = CredentialSource::Directory(assignment.credentials.clone());
     let requested_by = requested_by(&migration);
     let origin = Origin { credentials, requested_by, attempt: Some(assignment.attempt) };
-    resolve((&migration, &target), origin).map_err(|violations| LoadError::Refuse { violations })
+    let keys = Keys::Directory(assignment.credentials.clone());
+    resolve((&migration, &target), (origin, keys))
+        .map_err(|violations| LoadError::Refuse { violations })
 }
 
 /// Asks until there is an answer. Only a refusal of the server or its silence ends it.
@@ -123,15 +129,18 @@ async fn fetch<K>(
 
 fn resolve(
     (migration, target): (&SchemaMigration, &MigrationTarget),
-    origin: Origin,
+    (origin, keys): (Origin, Keys),
 ) -> Result<Loaded, Vec<Violation>> {
     let mut valid = validate::migration(&control::document(migration))?;
     valid.wishes = control::wanted(migration)?.wishes;
     let target = validate::target(&serde_json::to_value(target).unwrap_or_default())?;
     validate::pair(&valid, &target).map_err(|violation| vec![violation])?;
     let intent = resolve::intent(&valid.wishes);
-    let request = resolve::request(target, valid, origin);
-    Ok(Loaded { request, intent })
+    let hooks = Hooks::new(target.stages.http.clone(), keys, None);
+    let (asker, questions) = stage::channel(hooks.stages());
+    let mut request = resolve::request(target, valid, origin);
+    request.stages.asker = asker;
+    Ok(Loaded { request, intent, hooks, questions })
 }
 
 /// Who wrote the resource, as far as the API server tells: the field manager of its first write.

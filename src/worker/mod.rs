@@ -90,7 +90,7 @@ async fn drive(
     loaded: Loaded,
     (mut signals, stop): (Signals, CancellationToken),
 ) -> Ended {
-    let Loaded { request, intent } = loaded;
+    let Loaded { request, intent, hooks, questions } = loaded;
     let (publisher, wishes) = intent::channel(first(intent, assignment.clean_up));
     let (sender, progress) = channel::channel(engine::blank_progress());
     let watch = watch::Watch::new(api.clone(), &assignment);
@@ -103,6 +103,7 @@ async fn drive(
         },
         () = signals.watch(&stop) => Ended::Interrupted,
         _ = watch.follow(publisher) => Ended::Interrupted,
+        _ = hooks.serve(questions) => Ended::Interrupted,
         _ = reporter.follow(progress.clone()) => Ended::Interrupted,
         _ = throttled.clone().follow(progress.clone()) => Ended::Interrupted,
         _ = serve(&assignment, progress.clone(), throttled) => Ended::Interrupted,
