@@ -168,6 +168,7 @@ fn running(observed: &Observed, report: &WorkerReport) -> Told {
             "copied, verified and kept current; kubectl ghostship cut-over lets the swap happen"
                 .to_owned(),
         ),
+        _ if report.hold.is_some() => held(report),
         _ if has_paused_itself(migration.status.as_ref()) => {
             ("AutoPaused", Health::Progressing, throttled(migration.status.as_ref()))
         }
@@ -178,6 +179,17 @@ fn running(observed: &Observed, report: &WorkerReport) -> Told {
         _ => ("Waiting", Health::Progressing, format!("it waits for {wait}")),
     };
     (report.phase.clone(), reason.to_owned(), message, health)
+}
+
+/// What holds it at a stage.
+fn held(report: &WorkerReport) -> (&str, Health, String) {
+    let hold = report.hold.clone().unwrap_or_default();
+    let reason = report.hold.as_ref().map_or("", |hold| hold.reason.as_str());
+    if reason == control::AWAITING_APPROVAL {
+        let advice = "kubectl ghostship approve lets it go on";
+        return (reason, Health::Suspended, format!("it waits for {}; {advice}", hold.message));
+    }
+    (reason, Health::Progressing, format!("it is held at stage {}: {}", hold.stage, hold.message))
 }
 
 /// What goes on in a phase of the engine.
@@ -288,6 +300,28 @@ mod tests {
             ),
             (in_phase("RowCopy"), active(), "RowCopy", "Running", Health::Progressing),
             (with("RowCopy", slow), active(), "RowCopy", "Throttled", Health::Progressing),
+            (
+                with(
+                    "AwaitCutOver",
+                    json!({"status": {"report": {"hold": {"stage": "BeforeCutOver",
+                        "reason": "AwaitingApproval", "message": "approval"}}}}),
+                ),
+                active(),
+                "AwaitCutOver",
+                "AwaitingApproval",
+                Health::Suspended,
+            ),
+            (
+                with(
+                    "Prepare",
+                    json!({"status": {"report": {"hold": {"stage": "BeforeCopy",
+                        "reason": "HookWaits", "message": "no backup"}}}}),
+                ),
+                active(),
+                "Prepare",
+                "HookWaits",
+                Health::Progressing,
+            ),
             (with("RowCopy", danger), active(), "RowCopy", "AutoPaused", Health::Progressing),
             (
                 with("RowCopy", json!({"spec": {"paused": true}})),

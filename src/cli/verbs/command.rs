@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::owner;
 use crate::api::control::{self, CutOverWord, annotation};
+use crate::api::hooks::{self, Approvable};
 use crate::api::legal::{self, Command, Stage};
 use crate::api::migration::SchemaMigration;
 use crate::api::names;
@@ -48,6 +49,7 @@ pub fn done(command: Command) -> &'static str {
         Command::Panic => "stops by panic",
         Command::Abort => "aborts",
         Command::Retry => "is tried again",
+        Command::Approve => "approved",
     }
 }
 
@@ -85,6 +87,7 @@ pub fn effect(command: Command, migration: &SchemaMigration) -> Effect {
         Command::Panic => stage == Stage::Panicked,
         Command::Abort => stage == Stage::Aborted,
         Command::Retry => was_retried(migration),
+        Command::Approve => control::awaiting_approval(migration).is_none(),
     };
     match (shown, command) {
         (true, _) => Effect::Shown,
@@ -116,6 +119,9 @@ fn already(command: Command, migration: &SchemaMigration) -> Option<&'static str
             Some("its cut-over is not postponed: it comes by itself when everything is ready")
         }
         Command::Retry => None,
+        Command::Approve => control::awaiting_approval(migration)
+            .is_none()
+            .then_some("no stage waits for an approval now; it can be given once one does"),
     }
 }
 
@@ -128,6 +134,7 @@ fn patch(command: Command, migration: &SchemaMigration, now: Timestamp) -> (Valu
         Command::Postpone => annotate(names::CUT_OVER, "postpone"),
         Command::CutOver => annotate(names::CUT_OVER, "allow"),
         Command::Retry => retry(migration, now),
+        Command::Approve => approve(migration),
     }
 }
 
@@ -138,6 +145,14 @@ fn field(name: &'static str, value: bool) -> (Value, Vec<Place>) {
 fn annotate(name: &'static str, value: &str) -> (Value, Vec<Place>) {
     let patch = json!({"metadata": {"annotations": {(name): value}}});
     (patch, vec![Place::Annotation(name)])
+}
+
+/// What was approved before stays approved.
+fn approve(migration: &SchemaMigration) -> (Value, Vec<Place>) {
+    let mut stages = hooks::approved(migration);
+    stages.extend(control::awaiting_approval(migration));
+    let names: Vec<&str> = stages.into_iter().map(Approvable::as_str).collect();
+    annotate(names::APPROVE, &names.join(","))
 }
 
 /// What panic left is cleaned up only when panic is no longer asked for.
