@@ -36,8 +36,11 @@ within a second:
   spec.copy.threads: 4         faster or slower; also chunkTime and maxRowsPerSecond
   spec.throttle.maxLoad: {Threads_running: 30}
                                stands still above that load; also niceRatio
+  ghostship.dev/approve: BeforeCopy   an annotation: lets a stage pass that waits for a person
   spec.abort: true             stop and drop what was created
   spec.panic: true             stop at once, touch nothing, keep every table
+
+--hooks DIR names a folder of executables that are asked at the stages; see docs/hooks.md.
 
 Ctrl-C or SIGTERM leaves the migration so that the same command continues it; a second one ends the
 process at once.

@@ -180,6 +180,15 @@ pub struct MigrationHooks {
     pub hint: Option<String>,
 }
 
+/// What has to have happened before a migration begins. In a cluster only.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StartAfter {
+    /// Names of SchemaMigrations of the same namespace that have to succeed first.
+    #[schemars(length(max = 16), inner(length(min = 1, max = 253)))]
+    pub migrations: Vec<String>,
+}
+
 /// What a target demands at the stages.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TargetStages {

@@ -1,6 +1,7 @@
 //! Where a migration stands, for people and for tools: phase, reason, message, health and milestones.
 //! Pure; the table of states is tested row by row.
 
+use super::after::WAITS_FOR_OTHER;
 use super::decide::{self, Decision, Observed};
 use super::queue::QUEUED;
 use crate::api::control;
@@ -65,6 +66,7 @@ pub fn standing(observed: &Observed, decision: &Decision) -> Standing {
         }
         Decision::Reject { violations } => rejected(violations),
         Decision::Queue { behind } => simple(QUEUED, QUEUED, &format!("it waits for {behind}")),
+        Decision::Depend { on } => simple(QUEUED, WAITS_FOR_OTHER, &format!("it waits for {on}")),
         Decision::Attempt { clean_up: true, .. } | Decision::Launch { clean_up: true, .. } => {
             simple("Terminating", "CleaningUp", "the helper tables are dropped")
         }
