@@ -418,7 +418,7 @@ mod tests {
         ids
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn who_waits_or_is_silent_is_asked_again() {
         let (gates, questions) = gates(&[Stage::BeforeCopy], &[]);
         let (_publisher, wishes) = intent::channel(intent(Command::Run, &[]));
@@ -435,7 +435,7 @@ mod tests {
         assert!(!again.unwrap(), "what has passed is not asked again");
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_denial_ends_the_run() {
         let (gates, questions) = gates(&[Stage::Validated], &[]);
         let (_publisher, wishes) = intent::channel(intent(Command::Run, &[]));
@@ -449,7 +449,7 @@ mod tests {
         assert!(!gates.has_passed(Stage::Validated));
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn an_approval_is_waited_for_and_has_to_stand_at_the_swap() {
         let (gates, _questions) = gates(&[], &[Stage::BeforeCutOver]);
         let (publisher, wishes) = intent::channel(intent(Command::Run, &[Stage::BeforeCopy]));
@@ -469,7 +469,7 @@ mod tests {
         assert!(!gates.may_swap(&intent(Command::Run, &[])), "it was taken back");
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn an_abort_is_heard_while_a_hook_hangs() {
         let (gates, mut questions) = gates(&[Stage::BeforeCopy], &[]);
         let (publisher, wishes) = intent::channel(intent(Command::Run, &[]));

@@ -190,7 +190,7 @@ mod tests {
         assert_eq!(said("hook \"one\"", "denies", "no\tbackup"), "hook \"one\" denies: no backup");
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn only_who_is_told_is_tried_again_here() {
         for (stage, expected) in [(Stage::BeforeCopy, 1), (Stage::Success, TRIES)] {
             let tries = AtomicU32::new(0);

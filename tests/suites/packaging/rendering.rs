@@ -128,7 +128,8 @@ fn collect_given(
 
 /// Object by object; the namespace of the default is Helm's to make.
 async fn kustomize() -> Result<()> {
-    let policies = ["approve", "cut-over", "delete", "panic"].map(|name| format!("policies/{name}.yaml"));
+    let policies =
+        ["approve", "cut-over", "delete", "panic"].map(|name| format!("policies/{name}.yaml"));
     let policies: Vec<&str> = policies.iter().map(String::as_str).collect();
     let network = ["networkpolicy.yaml"];
     let cases: [(&str, &str, &[&str]); 5] = [
