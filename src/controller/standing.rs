@@ -302,28 +302,6 @@ mod tests {
             ),
             (in_phase("RowCopy"), active(), "RowCopy", "Running", Health::Progressing),
             (with("RowCopy", slow), active(), "RowCopy", "Throttled", Health::Progressing),
-            (
-                with(
-                    "AwaitCutOver",
-                    json!({"status": {"report": {"hold": {"stage": "BeforeCutOver",
-                        "reason": "AwaitingApproval", "message": "approval"}}}}),
-                ),
-                active(),
-                "AwaitCutOver",
-                "AwaitingApproval",
-                Health::Suspended,
-            ),
-            (
-                with(
-                    "Prepare",
-                    json!({"status": {"report": {"hold": {"stage": "BeforeCopy",
-                        "reason": "HookWaits", "message": "no backup"}}}}),
-                ),
-                active(),
-                "Prepare",
-                "HookWaits",
-                Health::Progressing,
-            ),
             (with("RowCopy", danger), active(), "RowCopy", "AutoPaused", Health::Progressing),
             (
                 with("RowCopy", json!({"spec": {"paused": true}})),
@@ -364,6 +342,23 @@ mod tests {
             assert_eq!((found.phase.as_str(), found.reason.as_str()), (phase, reason), "{changes}");
             assert_eq!(found.health, health, "{changes}");
             assert!(!found.message.is_empty(), "{changes}");
+        }
+    }
+
+    #[test]
+    fn who_is_held_at_a_stage_says_so() {
+        let rows = [
+            ("BeforeCutOver", "AwaitingApproval", Health::Suspended, "kubectl ghostship approve"),
+            ("BeforeCopy", "HookWaits", Health::Progressing, "stage BeforeCopy: words"),
+        ];
+        for (stage, reason, health, words) in rows {
+            let hold = json!({"stage": stage, "reason": reason, "message": "words"});
+            let report = json!({"attempt": 1, "phase": "Prepare", "hold": hold});
+            let changes = json!({"status": {"attempt": 1, "report": report}});
+            let observed = observed(&changes, active());
+            let found = standing(&observed, &decide(&observed));
+            assert_eq!((found.reason.as_str(), found.health), (reason, health), "{stage}");
+            assert!(found.message.contains(words), "{}", found.message);
         }
     }
 }
