@@ -36,8 +36,11 @@ within a second:
   spec.copy.threads: 4         faster or slower; also chunkTime and maxRowsPerSecond
   spec.throttle.maxLoad: {Threads_running: 30}
                                stands still above that load; also niceRatio
+  ghostship.dev/approve: BeforeCopy   an annotation: lets a stage pass that waits for a person
   spec.abort: true             stop and drop what was created
   spec.panic: true             stop at once, touch nothing, keep every table
+
+--hooks DIR names a folder of executables that are asked at the stages; see docs/hooks.md.
 
 Ctrl-C or SIGTERM leaves the migration so that the same command continues it; a second one ends the
 process at once.
@@ -186,6 +189,13 @@ pub struct RunArguments {
     /// File with the API's token, made when it is not there: for whoever has no terminal.
     #[arg(long, value_name = "FILE", requires = "listen")]
     pub token_file: Option<PathBuf>,
+    /// Folder of executables that are asked at the stages, each named as its stage, for example
+    /// before-cut-over; exit code 0 allows, 75 asks to wait, any other denies.
+    #[arg(long, value_name = "DIR")]
+    pub hooks: Option<PathBuf>,
+    /// How long such an executable may run, for example 30s.
+    #[arg(long, value_name = "DURATION", default_value = "60s", requires = "hooks")]
+    pub hook_timeout: String,
     /// Show no progress; only the outcome.
     #[arg(short, long)]
     pub quiet: bool,

@@ -16,6 +16,8 @@ pub mod cli;
 pub mod controller;
 pub mod engine;
 pub mod failpoint;
+pub mod hooks;
+pub mod http;
 pub mod mysql;
 pub mod notify;
 pub mod probes;

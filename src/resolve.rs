@@ -6,12 +6,14 @@ use std::time::SystemTime;
 use tokio::sync::watch;
 
 use crate::api::effective::{self, Change, Gate, Setting, Wishes};
+use crate::api::hooks::{Approvable, Check, MigrationStages, TargetStages};
 use crate::api::migration::{Strategy as ApiStrategy, VerifyMode as ApiVerifyMode};
 use crate::api::target::{LagBy as ApiLagBy, TlsMode as ApiTlsMode};
 use crate::api::throttle::Throttle;
 use crate::api::validate::{Control, ValidMigration, ValidTarget};
 use crate::engine::intent::{Command, CutOverGate, Intent, Tuning};
 use crate::engine::request::{ControlReplica, LagBy, Request, Strategy, VerifyMode};
+use crate::engine::stage::{self, Stage};
 use crate::engine::throttle::Limits;
 use crate::engine::throttle::recovery;
 use crate::mysql::connect::{ConnectOptions, CredentialSource, TlsMode};
@@ -71,6 +73,7 @@ pub fn request(target: ValidTarget, migration: ValidMigration, origin: Origin) -
         migration_uid: migration.uid,
         attempt: origin.attempt,
         requested_by: origin.requested_by,
+        stages: stages(target.stages, &migration.start.stages),
         allowed_databases: target.allowed_databases,
     }
 }
@@ -91,6 +94,7 @@ pub fn intent(wishes: &Wishes) -> Intent {
             Gate::Open { until } => CutOverGate::Open { until: until.map(SystemTime::from) },
             Gate::Closed { words } => CutOverGate::Closed { words: words.clone() },
         },
+        approved: wishes.approved.iter().map(|one| approvable(*one)).collect(),
         tuning: Tuning {
             copy_threads: usize::from(wishes.threads),
             chunk_time: wishes.chunk_time,
@@ -102,6 +106,29 @@ pub fn intent(wishes: &Wishes) -> Intent {
             max_cut_over_attempts: wishes.max_attempts,
             repair_limit: wishes.repair_limit,
         },
+    }
+}
+
+/// Who is asked is filled in by who asks them.
+fn stages(target: TargetStages, migration: &MigrationStages) -> stage::Settings {
+    let approval = target.approval.iter().chain(&migration.approval);
+    let checks = target.checks.into_iter();
+    stage::Settings {
+        approval: approval.map(|one| approvable(*one)).collect(),
+        checks: checks
+            .map(|Check { name, query, expect }| stage::Check { name, query, expect })
+            .collect(),
+        hint: migration.hint.clone(),
+        status_interval: target.status_interval,
+        throttled_after: target.throttled_after,
+        ..stage::Settings::default()
+    }
+}
+
+fn approvable(stage: Approvable) -> Stage {
+    match stage {
+        Approvable::BeforeCopy => Stage::BeforeCopy,
+        Approvable::BeforeCutOver => Stage::BeforeCutOver,
     }
 }
 

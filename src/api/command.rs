@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::control::{self, CutOverWord, annotation};
+use super::hooks::{self, Approvable};
 use super::legal::{self, Command, Stage};
 use super::migration::SchemaMigration;
 use super::ownership::Place;
@@ -47,6 +48,7 @@ pub fn done(command: Command) -> &'static str {
         Command::Panic => "stops by panic",
         Command::Abort => "aborts",
         Command::Retry => "is tried again",
+        Command::Approve => "approved",
     }
 }
 
@@ -84,6 +86,7 @@ pub fn effect(command: Command, migration: &SchemaMigration) -> Effect {
         Command::Panic => stage == Stage::Panicked,
         Command::Abort => stage == Stage::Aborted,
         Command::Retry => was_retried(migration),
+        Command::Approve => control::awaiting_approval(migration).is_none(),
     };
     match (shown, command) {
         (true, _) => Effect::Shown,
@@ -115,6 +118,9 @@ fn already(command: Command, migration: &SchemaMigration) -> Option<&'static str
             Some("its cut-over is not postponed: it comes by itself when everything is ready")
         }
         Command::Retry => None,
+        Command::Approve => control::awaiting_approval(migration)
+            .is_none()
+            .then_some("no stage waits for an approval now; it can be given once one does"),
     }
 }
 
@@ -127,6 +133,7 @@ fn patch(command: Command, migration: &SchemaMigration, now: Timestamp) -> (Valu
         Command::Postpone => annotate(names::CUT_OVER, "postpone"),
         Command::CutOver => annotate(names::CUT_OVER, "allow"),
         Command::Retry => retry(migration, now),
+        Command::Approve => approve(migration),
     }
 }
 
@@ -137,6 +144,14 @@ fn field(name: &'static str, value: bool) -> (Value, Vec<Place>) {
 fn annotate(name: &'static str, value: &str) -> (Value, Vec<Place>) {
     let patch = json!({"metadata": {"annotations": {(name): value}}});
     (patch, vec![Place::Annotation(name)])
+}
+
+/// What was approved before stays approved.
+fn approve(migration: &SchemaMigration) -> (Value, Vec<Place>) {
+    let mut stages = hooks::approved(migration);
+    stages.extend(control::awaiting_approval(migration));
+    let names: Vec<&str> = stages.into_iter().map(Approvable::as_str).collect();
+    annotate(names::APPROVE, &names.join(","))
 }
 
 /// What panic left is cleaned up only when panic is no longer asked for.

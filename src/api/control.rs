@@ -6,9 +6,13 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use super::hooks::{self, Approvable};
 use super::migration::SchemaMigration;
 use super::names;
 use super::validate::{self, Control, ValidMigration, Violation};
+
+/// The reason of a hold that waits for a person.
+pub const AWAITING_APPROVAL: &str = "AwaitingApproval";
 
 /// What is asked for.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,6 +41,7 @@ pub fn wanted(migration: &SchemaMigration) -> Result<Wanted, Vec<Violation>> {
     let deleted = migration.metadata.deletion_timestamp.is_some();
     let mut valid = validate::migration(&document(migration))?;
     valid.asked.postpone_cut_over = is_postponed(migration);
+    valid.asked.approved.extend(latched_approvals(migration));
     if asks_for_panic(migration) {
         valid.asked.control = Control::Panic;
     }
@@ -56,6 +61,23 @@ pub fn is_postponed(migration: &SchemaMigration) -> bool {
         Some(CutOverWord::Allow) => false,
         None => migration.spec.postpone_cut_over == Some(true) && !is_permitted(migration),
     }
+}
+
+/// The stage that waits for a person; `None` when none does.
+pub fn awaiting_approval(migration: &SchemaMigration) -> Option<Approvable> {
+    let status = migration.status.as_ref()?;
+    let report = status.report.as_ref().filter(|report| Some(report.attempt) == status.attempt)?;
+    let hold = report.hold.as_ref().filter(|_| report.ending.is_none())?;
+    let stage = Approvable::named(&hold.stage).filter(|_| hold.reason == AWAITING_APPROVAL)?;
+    let is_given = hooks::approved(migration).contains(&stage)
+        || latched_approvals(migration).any(|given| given == stage);
+    (!is_given).then_some(stage)
+}
+
+/// What the status remembers; a revert of the annotation does not take it away.
+fn latched_approvals(migration: &SchemaMigration) -> impl Iterator<Item = Approvable> {
+    let given = migration.status.iter().flat_map(|status| &status.approvals);
+    given.filter_map(|one| Approvable::named(&one.stage))
 }
 
 /// What the annotation says; other words than the two mean nothing.
@@ -126,6 +148,51 @@ mod tests {
             let migration = migration(spec.clone(), annotations.clone(), status);
             assert_eq!(is_postponed(&migration), waits, "{spec} {annotations}");
             assert_eq!(wanted(&migration).unwrap().migration.asked.postpone_cut_over, waits);
+        }
+    }
+
+    #[test]
+    fn an_approval_counts_by_the_annotation_and_by_the_latch() {
+        let word = |word: &str| json!({"ghostship.dev/approve": word});
+        let latch = json!({"approvals": [{"stage": "BeforeCopy", "by": "somebody"}]});
+        let rows = [
+            (json!({}), json!({}), vec![]),
+            (word("BeforeCopy"), json!({}), vec![Approvable::BeforeCopy]),
+            (json!({}), latch.clone(), vec![Approvable::BeforeCopy]),
+            (word("BeforeCutOver"), latch, Approvable::ALL.to_vec()),
+            (word("Everything"), json!({}), vec![]),
+        ];
+        for (annotations, status, expected) in rows {
+            let approved = wanted(&migration(json!({}), annotations.clone(), status)).unwrap();
+            let approved: Vec<_> = approved.migration.asked.approved.into_iter().collect();
+            assert_eq!(approved, expected, "{annotations}");
+        }
+    }
+
+    #[test]
+    fn a_stage_waits_for_a_person_until_one_has_approved() {
+        let held = |reason: &str, more: &Value| {
+            let mut status = json!({"attempt": 1, "report": {"attempt": 1, "phase": "Prepare",
+                "hold": {"stage": "BeforeCopy", "reason": reason}}});
+            for (name, value) in more.as_object().unwrap() {
+                status[name] = value.clone();
+            }
+            status
+        };
+        let given = json!({"approvals": [{"stage": "BeforeCopy"}]});
+        let rows = [
+            (held("AwaitingApproval", &json!({})), "", true),
+            (held("HookWaits", &json!({})), "", false),
+            (held("AwaitingApproval", &given), "", false),
+            (held("AwaitingApproval", &json!({})), "BeforeCopy", false),
+            (held("AwaitingApproval", &json!({})), "BeforeCutOver", true),
+            (held("AwaitingApproval", &json!({"attempt": 2})), "", false),
+            (json!({}), "", false),
+        ];
+        for (status, word, waits) in rows {
+            let word_of = json!({"ghostship.dev/approve": word});
+            let migration = migration(json!({}), word_of, status.clone());
+            assert_eq!(awaiting_approval(&migration).is_some(), waits, "{status} {word}");
         }
     }
 

@@ -4,13 +4,14 @@
 //! For each field the first source that has it: the profiles of the migration and then those of the target,
 //! as far as their windows are open; the migration; the target's defaults; its preset; what is built in.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
 use jiff::{Timestamp, Zoned};
 
 use super::duration;
+use super::hooks::Approvable;
 use super::hours::{Profile, Windows};
 use super::layer::Layer;
 use super::throttle::Throttle;
@@ -26,6 +27,8 @@ pub struct Wishes {
     pub pause_window: Option<String>,
     /// Whether the cut-over has to wait.
     pub postpone_cut_over: bool,
+    /// Stages that a person has approved.
+    pub approved: BTreeSet<Approvable>,
     /// Why nothing may be copied or compared now, in words.
     pub copy_hold: Option<String>,
     /// Whether a cut-over may begin now.
@@ -134,6 +137,7 @@ pub fn effective(target: &TargetSettings, migration: &ValidMigration, now: Times
         control: pause_window.as_ref().map_or(asked.control, |_| Control::Pause),
         pause_window,
         postpone_cut_over: asked.postpone_cut_over,
+        approved: asked.approved.clone(),
         copy_hold: copy_hold(windows, now),
         cut_over: cut_over_gate(windows, now),
         threads: chosen.pick("copy.threads", |it| it.threads, u8::to_string).unwrap_or(1),

@@ -23,6 +23,8 @@ pub enum Command {
     Abort,
     /// Another attempt.
     Retry,
+    /// Let the stage pass that waits for a person.
+    Approve,
 }
 
 /// Where a migration stands, as far as commands depend on it.
@@ -54,7 +56,7 @@ pub enum Stage {
 
 impl Command {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Pause,
         Self::Resume,
         Self::Postpone,
@@ -62,6 +64,7 @@ impl Command {
         Self::Panic,
         Self::Abort,
         Self::Retry,
+        Self::Approve,
     ];
 
     /// The verb, as it is typed.
@@ -74,6 +77,7 @@ impl Command {
             Self::Panic => "panic",
             Self::Abort => "abort",
             Self::Retry => "retry",
+            Self::Approve => "approve",
         }
     }
 }
@@ -141,7 +145,7 @@ impl Stage {
 
 /// Whether a command makes sense.
 ///
-/// | stage | pause, resume, postpone, cut-over, abort | panic | retry |
+/// | stage | pause, resume, postpone, cut-over, approve, abort | panic | retry |
 /// |---|---|---|---|
 /// | waiting, working | yes | yes | no |
 /// | rejected | yes, for later | yes | no |
@@ -225,6 +229,9 @@ pub fn awaited(migration: &SchemaMigration) -> Option<Command> {
     }
     if migration.spec.paused == Some(true) {
         return Some(Command::Resume);
+    }
+    if stage == Stage::Working && control::awaiting_approval(migration).is_some() {
+        return Some(Command::Approve);
     }
     let report = migration.status.as_ref().and_then(|status| status.report.as_ref());
     let is_ready = report.is_some_and(|report| report.phase == "AwaitCutOver");
@@ -319,17 +326,17 @@ mod tests {
     #[test]
     fn every_command_has_its_answer_in_every_stage() {
         let rows = [
-            (Stage::Waiting, "++++++-"),
-            (Stage::Working, "++++++-"),
-            (Stage::Retrying, "+++++++"),
-            (Stage::Swapped, "----+--"),
-            (Stage::Rejected, "++++++-"),
-            (Stage::Succeeded, "-------"),
-            (Stage::Aborted, "------+"),
-            (Stage::Panicked, "-----++"),
-            (Stage::Failed, "-----++"),
-            (Stage::Refused, "------+"),
-            (Stage::Leaving, "-------"),
+            (Stage::Waiting, "++++++-+"),
+            (Stage::Working, "++++++-+"),
+            (Stage::Retrying, "++++++++"),
+            (Stage::Swapped, "----+---"),
+            (Stage::Rejected, "++++++-+"),
+            (Stage::Succeeded, "--------"),
+            (Stage::Aborted, "------+-"),
+            (Stage::Panicked, "-----++-"),
+            (Stage::Failed, "-----++-"),
+            (Stage::Refused, "------+-"),
+            (Stage::Leaving, "--------"),
         ];
         assert_eq!(rows.map(|(stage, _)| stage), Stage::ALL);
         for (stage, expected) in rows {

@@ -12,6 +12,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::hooks::{Approval, MigrationHooks, StartAfter};
 use super::hours::{ProfileSettings, WindowSettings};
 use super::status::SchemaMigrationStatus;
 use super::throttle::ThrottleSettings;
@@ -149,6 +150,15 @@ pub struct SchemaMigrationSpec {
             .message("a column name has 1 to 64 characters")
     )]
     pub renames: Option<BTreeMap<String, String>>,
+    /// What has to have happened before it begins. In a cluster only; nothing once it has begun.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start_after: Option<StartAfter>,
+    /// What those learn who are asked at the stages, see the target's `hooks`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hooks: Option<MigrationHooks>,
+    /// What a person has to approve, besides what the target demands.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<Approval>,
     /// Where and with what a worker's pod runs. Takes effect at the next attempt; nothing without a
     /// cluster.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -2,6 +2,8 @@
 
 /// Annotation: permission for a postponed cut-over (`allow`), or its withdrawal (`postpone`).
 pub const CUT_OVER: &str = "ghostship.dev/cut-over";
+/// Annotation: approval of stages that wait for a person, by their names, separated by commas.
+pub const APPROVE: &str = "ghostship.dev/approve";
 /// Annotation: another attempt after a failure or a panic; any value that was not there before.
 pub const RETRY: &str = "ghostship.dev/retry";
 /// Annotation: with `true` a deleted migration goes at once, without cleaning up on the server.

@@ -39,6 +39,10 @@ pub struct SchemaMigrationStatus {
     /// How the cut-over stands.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cut_over: Option<CutOverStatus>,
+    /// Stages that people have approved. Nothing takes that away.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 2))]
+    pub approvals: Vec<ApprovalStatus>,
     /// Control fields and the annotation of the cut-over, as people have set them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub controls: Option<ControlsStatus>,
@@ -195,6 +199,36 @@ pub struct Latch {
     pub through: String,
 }
 
+/// A stage that somebody has approved.
+#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ApprovalStatus {
+    /// The stage.
+    pub stage: String,
+    /// Who wrote it, as far as known: the field manager.
+    pub by: String,
+    /// When it was first seen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub at: Option<Time>,
+    /// What was written: the annotation.
+    pub through: String,
+}
+
+/// What holds a migration at a stage.
+#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct HoldStatus {
+    /// The stage.
+    pub stage: String,
+    /// The stable word of the reason.
+    pub reason: String,
+    /// Who or what is waited for.
+    pub message: String,
+    /// Since when.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<Time>,
+}
+
 /// A change of phase.
 #[derive(JsonSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -303,6 +337,9 @@ pub struct WorkerReport {
     /// Since when it waits for that.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub waiting_since: Option<Time>,
+    /// What holds it at a stage: a hook, an approval or a check; absent when nothing does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hold: Option<HoldStatus>,
     /// Who is in the way of the cut-over.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub blocker: Option<BlockerStatus>,

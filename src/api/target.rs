@@ -8,6 +8,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::hooks::{Approval, CheckQuery, TargetHooks};
 use super::hours::{ProfileSettings, WindowSettings};
 use super::migration::{CopySettings, CutOverSettings};
 use super::throttle::{Probes, ThrottleSettings};
@@ -50,6 +51,16 @@ pub struct MigrationTargetSpec {
     /// What is asked before a migration goes on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub probes: Option<Probes>,
+    /// Who is asked at the stages of migrations, before they go on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hooks: Option<TargetHooks>,
+    /// What a person has to approve of every migration, whatever the migration itself says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<Approval>,
+    /// What has to hold before the tables are swapped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 16))]
+    pub checks: Option<Vec<CheckQuery>>,
     /// Databases that may be changed; `*` stands for any characters. Without it every database may
     /// be changed; the server's own databases never are.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -221,6 +221,12 @@ pub(super) fn read(place: &str, settings: ThrottleSettings, found: &mut Violatio
 /// much: the administrator can write it differently.
 pub(super) fn read_query(query: Option<String>, found: &mut Violations) -> Option<String> {
     let query = query?;
+    check_query("spec.probes.query", &query, found);
+    Some(query)
+}
+
+/// Notes when somebody's query is not one SELECT that only reads.
+pub(super) fn check_query(field: &str, query: &str, found: &mut Violations) {
     let lower = query.to_lowercase();
     let mut words = lower.split(|c: char| !c.is_alphanumeric() && c != '_');
     let begins = words.next().is_some_and(|word| ["select", "with"].contains(&word));
@@ -228,11 +234,10 @@ pub(super) fn read_query(query: Option<String>, found: &mut Violations) -> Optio
     let is_one = begins && !query.contains(';') && !words.any(|word| refused.contains(&word));
     found.unless(
         is_one,
-        "spec.probes.query",
+        field,
         "is not one SELECT that only reads",
         "write a single SELECT without a semicolon, INTO, locks, or functions that wait",
     );
-    Some(query)
 }
 
 fn load(

@@ -2,6 +2,7 @@
 //! cause and remedy. It demands all that the definitions' schemas and rules demand, so that a run
 //! without an API server refuses the same manifests.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -11,6 +12,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::crds::definition;
+use super::hooks::{self, Approvable, MigrationStages, TargetStages};
 use super::hours::{self, Profile, Windows};
 use super::layer::{Layer, Settings};
 use super::migration::{SchemaMigration, Strategy, VerifyMode};
@@ -64,6 +66,8 @@ pub struct ValidTarget {
     pub control_replicas: Vec<ControlReplica>,
     /// A query whose first value has to be 0 for migrations to go on.
     pub query: Option<String>,
+    /// What it demands at the stages.
+    pub stages: TargetStages,
     /// Patterns of databases that may be changed; empty allows all.
     pub allowed_databases: Vec<String>,
     /// What may change while a migration runs.
@@ -132,6 +136,8 @@ pub struct StartSettings {
     pub accept_lossy: bool,
     /// Confirmed renames, old to new.
     pub renames: Vec<(String, String)>,
+    /// What it demands at the stages.
+    pub stages: MigrationStages,
 }
 
 /// The control fields, and what no other source has.
@@ -141,6 +147,8 @@ pub struct Asked {
     pub control: Control,
     /// Whether the cut-over has to wait.
     pub postpone_cut_over: bool,
+    /// Stages that a person has approved.
+    pub approved: BTreeSet<Approvable>,
     /// Rows that verification may repair.
     pub repair_limit: u64,
 }
@@ -230,6 +238,7 @@ pub fn target(document: &Value) -> Result<ValidTarget, Vec<Violation>> {
         server_name: spec.tls.server_name,
         control_replicas: replicas,
         query: throttle::read_query(spec.probes.unwrap_or_default().query, &mut found),
+        stages: hooks::of_target(spec.hooks, spec.approval, spec.checks, &mut found),
         allowed_databases: allowed,
         settings,
     };
@@ -248,6 +257,7 @@ pub fn migration(document: &Value) -> Result<ValidMigration, Vec<Violation>> {
     let asked = Asked {
         control: control(&resource),
         postpone_cut_over: resource.spec.postpone_cut_over.unwrap_or(false),
+        approved: hooks::approved(&resource),
         repair_limit: resource.spec.verify.repair_limit,
     };
     let start = start_settings(&resource, &mut found);
@@ -413,6 +423,7 @@ fn start_settings(resource: &SchemaMigration, found: &mut Violations) -> StartSe
         retain: found.duration("spec.oldTable.retain", &spec.old_table.retain, bounds),
         accept_lossy: spec.accept_lossy,
         renames,
+        stages: hooks::of_migration(resource),
     }
 }
 

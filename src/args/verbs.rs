@@ -71,6 +71,13 @@ After a panic or a failure it drops what was left; spec.panic is set to false th
 Example:
   kubectl ghostship abort orders-add-note --wait";
 
+const APPROVE_HELP: &str = "\
+The stage is approved that waits for a person; `status` shows which. What it writes is the name of the
+stage in the annotation ghostship.dev/approve. Who approved, and when, stays in the status.
+
+Example:
+  kubectl ghostship approve orders-add-note";
+
 const RETRY_HELP: &str = "\
 Begins another attempt after a failure, an abort or a panic, or ends the pause before the next one. What
 it writes is a fresh value of the annotation ghostship.dev/retry; spec.panic and spec.abort are set to
@@ -151,6 +158,9 @@ pub enum Verb {
     /// Stop and drop what the migration created; the table stays as it is.
     #[command(after_help = [ABORT_HELP, "\n\n", CODES].concat())]
     Abort(ChangeArguments),
+    /// Let the stage pass that waits for a person.
+    #[command(after_help = [APPROVE_HELP, "\n\n", CODES].concat())]
+    Approve(ChangeArguments),
     /// Begin another attempt.
     #[command(after_help = [RETRY_HELP, "\n\n", CODES].concat())]
     Retry(ChangeArguments),
@@ -279,7 +289,7 @@ mod tests {
     fn both_programs_take_the_same_verbs() {
         let verbs = [
             "status", "watch", "plan", "pause", "resume", "postpone", "cut-over", "panic", "abort",
-            "retry", "history",
+            "retry", "approve", "history",
         ];
         for verb in verbs {
             let typed = [verb, "one", "-n", "shop", "--context", "c", "-o", "yaml"];

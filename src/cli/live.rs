@@ -292,8 +292,9 @@ fn order(command: Command) -> Result<(Value, &'static str), Problem> {
         Command::Postpone => (json!({"postponeCutOver": true}), "cut-over postponed"),
         Command::CutOver => (json!({"postponeCutOver": false}), "cut-over allowed"),
         Command::Panic => (json!({"panic": true}), "panic"),
-        Command::Abort | Command::Retry => {
-            return Err(Problem::no_effect("a run is aborted by its file and tried again by hand"));
+        Command::Abort | Command::Retry | Command::Approve => {
+            let why = "a run is aborted and approved by its file, and tried again by hand";
+            return Err(Problem::no_effect(why));
         }
     })
 }
@@ -335,17 +336,10 @@ pub(super) fn possible(stage: Stage, intent: &intent::Intent) -> Vec<&'static st
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::intent::{CutOverGate, Intent, Tuning};
+    use crate::engine::intent::Intent;
 
     fn intent(command: intent::Command) -> Intent {
-        Intent {
-            command,
-            paused_by: None,
-            postpone_cut_over: false,
-            copy_hold: None,
-            cut_over: CutOverGate::Open { until: None },
-            tuning: Tuning::default(),
-        }
+        Intent { postpone_cut_over: false, ..Intent::only(command) }
     }
 
     #[test]

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::api::effective::{Effective, effective};
 use crate::api::validate::{self, Reason, ValidMigration, ValidTarget, Violation};
+use crate::hooks;
 use crate::mysql::connect::{ClientCertificate, Credentials};
 
 /// The largest file that is read, in bytes.
@@ -21,8 +22,19 @@ pub struct Manifest {
     pub migration: ValidMigration,
     /// The account, when the file holds the Secret.
     pub credentials: Option<Credentials>,
+    /// What the Secret has for hooks, when the file holds it.
+    pub hook_keys: Option<HookKeys>,
     /// The migration as it is written.
     pub document: Value,
+}
+
+/// What a Secret has for hooks.
+#[derive(Clone)]
+pub struct HookKeys {
+    /// The signing key.
+    pub key: Option<String>,
+    /// Authorities of receivers.
+    pub authorities: Option<String>,
 }
 
 impl Manifest {
@@ -46,8 +58,9 @@ pub fn parse(text: &str) -> Result<Manifest, Vec<Violation>> {
     let migration = written.and_then(validate::migration);
     let (target, migration) = both(target, migration)?;
     validate::pair(&migration, &target).map_err(|violation| vec![violation])?;
-    let credentials = find_secret(&documents, &target).map_err(|violation| vec![violation])?;
-    Ok(Manifest { target, migration, credentials, document })
+    let secret = find_secret(&documents, &target).map_err(|violation| vec![violation])?;
+    let (credentials, hook_keys) = secret.unzip();
+    Ok(Manifest { target, migration, credentials, hook_keys, document })
 }
 
 /// Whether a file asks for panic, even if it is otherwise invalid or breaks off.
@@ -126,7 +139,7 @@ fn both<A, B>(
 fn find_secret(
     documents: &[Value],
     target: &ValidTarget,
-) -> Result<Option<Credentials>, Violation> {
+) -> Result<Option<(Credentials, HookKeys)>, Violation> {
     let mut secrets = documents.iter().filter(|document| document["kind"] == "Secret");
     let Some(secret) = secrets.next() else {
         return Ok(None);
@@ -149,7 +162,7 @@ fn find_secret(
     credentials(secret, &target.secret).map(Some)
 }
 
-fn credentials(document: &Value, name: &str) -> Result<Credentials, Violation> {
+fn credentials(document: &Value, name: &str) -> Result<(Credentials, HookKeys), Violation> {
     let secret = k8s_openapi::api::core::v1::Secret::deserialize(document).map_err(|_| {
         let message =
             format!("Secret {name:?} has data that is not base64 or stringData that is not text");
@@ -174,12 +187,15 @@ fn credentials(document: &Value, name: &str) -> Result<Credentials, Violation> {
         (Some(_), None) => return Err(missing_key(name, "tls.key")),
         (None, Some(_)) => return Err(missing_key(name, "tls.crt")),
     };
-    Ok(Credentials {
+    let optional = |key: &str| bytes(key).is_some().then(|| text(key)).transpose();
+    let keys = HookKeys { key: optional(hooks::KEY)?, authorities: optional(hooks::AUTHORITIES)? };
+    let credentials = Credentials {
         username: text("username")?,
         password: text("password")?,
         authorities: bytes("ca.crt"),
         client,
-    })
+    };
+    Ok((credentials, keys))
 }
 
 fn missing_key(name: &str, key: &str) -> Violation {

@@ -255,6 +255,7 @@ mod tests {
                 since: SystemTime::UNIX_EPOCH,
             }],
             waiting_for: String::new(),
+            stage_hold: None,
             cut_over_attempts: 0,
             last_cut_over_error: String::new(),
             blocker: None,

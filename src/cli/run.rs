@@ -1,5 +1,7 @@
 //! `ghostship run`: manifests in, a changed table out, with the file as control panel meanwhile.
 
+use std::path::PathBuf;
+
 use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -13,6 +15,7 @@ use super::manifest::{self, Manifest};
 use super::notices::Teller;
 use super::progress::Display;
 use super::{failure, report};
+use crate::api::duration;
 use crate::api::effective::{Effective, Setting};
 use crate::api::validate::{Reason, Violation};
 use crate::args::{Output, RunArguments, Source};
@@ -20,7 +23,10 @@ use crate::engine::intent;
 use crate::engine::outcome::Outcome;
 use crate::engine::phase::PhaseKind;
 use crate::engine::request::{Request, VerifyMode};
-use crate::engine::{self, Failure};
+use crate::engine::stage::Questions;
+use crate::engine::{self, Failure, stage};
+use crate::hooks::{Folder, Hooks, Keys};
+use crate::http::secret::Secret;
 use crate::mysql::connect::CredentialSource;
 use crate::resolve::{self, Origin, Settings};
 use crate::shutdown::Signals;
@@ -28,6 +34,7 @@ use crate::shutdown::Signals;
 /// A file that was read and accepted.
 pub(super) struct Loaded {
     pub(super) request: Request,
+    keys: Keys,
     manifest: Manifest,
     text: String,
 }
@@ -39,9 +46,12 @@ impl Loaded {
     }
 }
 
+/// What goes on beside a run: who is told, who looks on, and who is asked.
+type Beside = (Teller, Option<Listening>, (Hooks, Questions));
+
 /// Runs a migration to its end and shows it.
 pub async fn execute(arguments: RunArguments, console: &Console) -> Exit {
-    let loaded = match load(&arguments.source).await {
+    let mut loaded = match load(&arguments.source).await {
         Ok(loaded) => loaded,
         Err(violations) => {
             failure::show_violations(console, arguments.output, &violations);
@@ -60,6 +70,13 @@ pub async fn execute(arguments: RunArguments, console: &Console) -> Exit {
             return Exit::Usage;
         }
     };
+    let asked = match hooks(&arguments, &mut loaded).await {
+        Ok(asked) => asked,
+        Err(violation) => {
+            failure::show_violations(console, arguments.output, &[violation]);
+            return Exit::Usage;
+        }
+    };
     let listening = match listen(&arguments, console).await {
         Ok(listening) => listening,
         Err(error) => {
@@ -69,7 +86,8 @@ pub async fn execute(arguments: RunArguments, console: &Console) -> Exit {
     };
     match Signals::take() {
         Ok(signals) => {
-            Box::pin(run((arguments, teller, listening), console, loaded, signals)).await
+            let beside = (teller, listening, asked);
+            Box::pin(run((arguments, beside), console, loaded, signals)).await
         }
         Err(error) => {
             console.note(&format!("error: cannot listen for signals: {error}"));
@@ -99,7 +117,8 @@ pub(super) async fn load(source: &Source) -> Result<Loaded, Vec<Violation>> {
     let (target, migration) = (manifest.target.clone(), manifest.migration.clone());
     let request = resolve::request(target, migration, origin);
     check_account(&request.connect.credentials).await.map_err(|violation| vec![violation])?;
-    Ok(Loaded { request, manifest, text })
+    let keys = keys(source, &manifest);
+    Ok(Loaded { request, keys, manifest, text })
 }
 
 fn account(source: &Source, manifest: &Manifest) -> Result<CredentialSource, Violation> {
@@ -115,6 +134,45 @@ fn account(source: &Source, manifest: &Manifest) -> Result<CredentialSource, Vio
     })
 }
 
+fn keys(source: &Source, manifest: &Manifest) -> Keys {
+    match &source.account.credentials {
+        Some(directory) => Keys::Directory(directory.clone()),
+        None => {
+            let found = manifest.hook_keys.clone();
+            let (key, authorities) = found.map_or((None, None), |it| (it.key, it.authorities));
+            Keys::Inline { key: key.map(Secret::new), authorities }
+        }
+    }
+}
+
+/// Those who are asked at the stages; the request gets the other end of the channel.
+async fn hooks(
+    arguments: &RunArguments,
+    loaded: &mut Loaded,
+) -> Result<(Hooks, Questions), Violation> {
+    let limit = duration::parse(&arguments.hook_timeout).filter(|limit| !limit.is_zero());
+    let limit = limit.ok_or_else(|| {
+        let message = format!("--hook-timeout {} is not a duration", arguments.hook_timeout);
+        Violation::new(Reason::InvalidSpec, message, "write a number with ms, s, m or h, as 30s")
+    })?;
+    let open = |path: &PathBuf| Folder::open(path, limit);
+    let folder = arguments.hooks.as_ref().map(open).transpose().map_err(|error| {
+        let message = failure::chain(&error);
+        let remedy = "name a folder whose executables are named as stages, see docs/hooks.md";
+        Violation::new(Reason::InvalidSpec, message, remedy)
+    })?;
+    let http = loaded.manifest.target.stages.http.clone();
+    let hooks = Hooks::new(http, loaded.keys.clone(), folder);
+    if !hooks.has_key().await {
+        let message = "MigrationTarget spec.hooks.http needs a key to sign with".to_owned();
+        let remedy = "add the key hooks.key to the Secret";
+        return Err(Violation::new(Reason::CredentialsUnavailable, message, remedy));
+    }
+    let (asker, questions) = stage::channel(hooks.stages());
+    loaded.request.stages.asker = asker;
+    Ok((hooks, questions))
+}
+
 async fn check_account(credentials: &CredentialSource) -> Result<(), Violation> {
     let Err(error) = credentials.read().await else {
         return Ok(());
@@ -124,12 +182,12 @@ async fn check_account(credentials: &CredentialSource) -> Result<(), Violation> 
 }
 
 async fn run(
-    (arguments, teller, listening): (RunArguments, Teller, Option<Listening>),
+    (arguments, (teller, listening, (hooks, questions))): (RunArguments, Beside),
     console: &Console,
     loaded: Loaded,
     mut signals: Signals,
 ) -> Exit {
-    let Loaded { request, manifest, text } = loaded;
+    let Loaded { request, manifest, text, .. } = loaded;
     let (table, verify) = (request.table.to_string(), request.verify);
     let Effective { wishes, settings } = manifest.effective(Timestamp::now());
     let (publisher, wishes) = intent::channel(resolve::intent(&wishes));
@@ -154,6 +212,7 @@ async fn run(
         _ = display.follow(console, progress.clone(), shown) => None,
         never = following => match never {},
         never = serving => match never {},
+        never = hooks.serve(questions) => match never {},
     };
     display.finish();
     let Some(ended) = ended else { return Exit::Interrupted };

@@ -40,6 +40,7 @@ pub(super) async fn apply(
         | Decision::Follow { .. }
         | Decision::Wait { .. }
         | Decision::Queue { .. }
+        | Decision::Depend { .. }
         | Decision::Reject { .. }
         | Decision::Settle { .. } => {}
     }

@@ -84,6 +84,7 @@ fn consequence(was: &SetControl, new: &SchemaMigrationStatus) -> &'static str {
     let permitted = new.cut_over.as_ref().is_some_and(|one| one.permission.is_some());
     match (was.through.as_str(), was.value.as_str()) {
         (names::CUT_OVER, "allow") if permitted => "the permission holds all the same",
+        (names::APPROVE, _) if !new.approvals.is_empty() => "the approval holds all the same",
         ("spec.panic", "true") if new.panicked.is_some() => "panic holds until a retry",
         _ => "to make it last, change it in Git as well",
     }
@@ -123,11 +124,11 @@ fn all(migration: &SchemaMigration) -> impl Iterator<Item = (Place, Option<Strin
         ("panic", spec.panic),
         ("abort", spec.abort),
     ];
-    let word = control::annotation(migration, names::CUT_OVER).map(str::to_owned);
+    let word = |name| control::annotation(migration, name).map(str::to_owned);
     fields
         .into_iter()
         .map(|(name, value)| (Place::Field(name), value.map(|value| value.to_string())))
-        .chain([(Place::Annotation(names::CUT_OVER), word)])
+        .chain([names::CUT_OVER, names::APPROVE].map(|name| (Place::Annotation(name), word(name))))
 }
 
 #[cfg(test)]

@@ -47,6 +47,8 @@ pub struct Observed {
     pub worker: Worker,
     /// Who has to end before this one begins, in words.
     pub in_front: Option<String>,
+    /// Who has to succeed before this one begins, in words.
+    pub after: Option<String>,
     /// The time.
     pub now: Timestamp,
 }
@@ -121,6 +123,11 @@ pub enum Decision {
         /// Who.
         behind: String,
     },
+    /// Others have to succeed first.
+    Depend {
+        /// Who.
+        on: String,
+    },
     /// The resource cannot be run as it is.
     Reject {
         /// Why.
@@ -151,6 +158,7 @@ pub enum Decision {
 /// | not held | no finalizer | hold |
 /// | counted | the attempt is counted and has neither Job nor end | launch |
 /// | early end | the last attempt ended early and its pause is not over | wait |
+/// | dependent | others have to succeed first | depend |
 /// | queued | somebody is in front | queue |
 /// | next | anything else | the next attempt |
 pub fn decide(observed: &Observed) -> Decision {
@@ -185,6 +193,9 @@ pub fn decide(observed: &Observed) -> Decision {
         && let Some(until) = pause_end(observed, failures)
     {
         return Decision::Wait { until, failures, why };
+    }
+    if let Some(on) = &observed.after {
+        return Decision::Depend { on: on.clone() };
     }
     if let Some(behind) = &observed.in_front {
         return Decision::Queue { behind: behind.clone() };
@@ -570,7 +581,10 @@ mod tests {
     fn violations_and_the_queue_hold_what_has_not_begun() {
         let violation = Violation::new(Reason::InvalidSpec, "it is wrong", "correct it");
         let mut one = observed(&json!({}), Worker::Absent);
+        one.after = Some("the first".to_owned());
         one.in_front = Some("another".to_owned());
+        assert_eq!(decide(&one), Decision::Depend { on: "the first".to_owned() });
+        one.after = None;
         assert_eq!(decide(&one), Decision::Queue { behind: "another".to_owned() });
         one.violations = vec![violation.clone()];
         assert_eq!(decide(&one), Decision::Reject { violations: vec![violation] });

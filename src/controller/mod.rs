@@ -2,6 +2,7 @@
 //! It stores nothing that it cannot recompute, reads no Secret and opens no database connection. Read
 //! `decide.rs` first.
 
+mod after;
 mod apply;
 pub mod build;
 mod controls;
@@ -278,6 +279,7 @@ fn next_look(observed: &decide::Observed, decision: &Decision) -> Action {
         Decision::Hold
         | Decision::Follow { .. }
         | Decision::Queue { .. }
+        | Decision::Depend { .. }
         | Decision::Reject { .. }
         | Decision::Release { .. }
         | Decision::Stop => SAFETY_NET,

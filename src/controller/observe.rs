@@ -12,7 +12,7 @@ use tokio::time::timeout;
 
 use super::decide::{Observed, Worker};
 use super::turns::Turn;
-use super::{Context, Error, build, validate};
+use super::{Context, Error, after, build, validate};
 use crate::api::migration::SchemaMigration;
 use crate::api::names;
 use crate::api::target::MigrationTarget;
@@ -38,8 +38,12 @@ pub(super) async fn observe(
         .as_ref()
         .filter(|_| waits)
         .and_then(|target| context.turns.in_front(&turn(context, migration, target)));
+    let all = context.everything();
+    let mut violations = validate::violations(migration, target.as_ref());
+    violations.extend(after::cycle(migration, &all));
     Ok(Observed {
-        violations: validate::violations(migration, target.as_ref()),
+        violations,
+        after: after::awaited(migration, &all),
         migration: migration.clone(),
         target,
         worker,

@@ -7,11 +7,12 @@ use super::controls;
 use super::decide::{self, Decision, Observed};
 use super::standing::{Health, Standing, standing};
 use crate::api::control::{self, CutOverWord};
+use crate::api::hooks;
 use crate::api::names;
 use crate::api::ownership::{self, Place};
 use crate::api::status::{
-    CutOverStatus, Latch, SchemaMigrationStatus, TRANSITIONS, Transition, WorkerReport,
-    WorkerStatus, bounded,
+    ApprovalStatus, CutOverStatus, Latch, SchemaMigrationStatus, TRANSITIONS, Transition,
+    WorkerReport, WorkerStatus, bounded,
 };
 
 /// The controller's part of the status after this decision; what belongs to the worker is left out.
@@ -27,6 +28,7 @@ pub fn status(observed: &Observed, decision: &Decision) -> SchemaMigrationStatus
         attempt: old.attempt,
         worker: old.worker.clone(),
         cut_over: Some(cut_over(observed, &standing, old.cut_over.as_ref())),
+        approvals: approvals(observed, &old.approvals),
         controls: controls::controls(observed, &standing, old.controls.as_ref()),
         panicked: panicked(observed, old.panicked.as_ref()),
         retried: old.retried.clone(),
@@ -119,6 +121,18 @@ fn cut_over(
         blocker: report.and_then(WorkerReport::standing_blocker).cloned(),
         lock_time: ending.and_then(|ending| ending.lock_time.clone()),
     }
+}
+
+/// What was approved once, and what is approved now.
+fn approvals(observed: &Observed, old: &[ApprovalStatus]) -> Vec<ApprovalStatus> {
+    let mut all = old.to_vec();
+    for stage in hooks::approved(&observed.migration) {
+        if all.iter().all(|known| known.stage != stage.as_str()) {
+            let Latch { at, by, through } = latch(observed, Place::Annotation(names::APPROVE));
+            all.push(ApprovalStatus { stage: stage.as_str().to_owned(), by, at, through });
+        }
+    }
+    all
 }
 
 fn panicked(observed: &Observed, old: Option<&Latch>) -> Option<Latch> {

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::{decide, validate};
+use super::{after, decide, validate};
 use crate::api::migration::SchemaMigration;
 use crate::api::target::MigrationTarget;
 
@@ -26,7 +26,7 @@ pub fn in_front(
     let siblings = all.iter().map(Arc::as_ref).filter(|other| is_same_target(own, other));
     let mut earlier: Vec<&SchemaMigration> = siblings
         .filter(|other| !is_same(own, other) && goes_before(other, own))
-        .filter(|other| has_begun(other) || validate::violations(other, Some(target)).is_empty())
+        .filter(|other| has_begun(other) || may_begin(other, target, all))
         .collect();
     earlier.sort_by_key(|other| order(other));
     if let Some(other) =
@@ -50,7 +50,17 @@ pub fn is_over(migration: &SchemaMigration) -> bool {
 /// told to do: should that come later than the other's end, it is looked at for that already.
 pub fn waits_for(own: &SchemaMigration, freed: Option<&SchemaMigration>) -> bool {
     let phase = own.status.as_ref().and_then(|status| status.phase.as_deref());
-    phase == Some(QUEUED) && freed.is_none_or(|freed| is_same_target(own, freed))
+    let concerns = |freed| is_same_target(own, freed) || after::is_awaited(freed, own);
+    phase == Some(QUEUED) && freed.is_none_or(concerns)
+}
+
+/// One that is refused, or waits for others, is in nobody's way.
+fn may_begin(
+    other: &SchemaMigration,
+    target: &MigrationTarget,
+    all: &[Arc<SchemaMigration>],
+) -> bool {
+    after::awaited(other, all).is_none() && validate::violations(other, Some(target)).is_empty()
 }
 
 fn behind_table(own: &SchemaMigration, other: &SchemaMigration) -> String {
@@ -151,6 +161,11 @@ mod tests {
             ),
             ("behind one of the same table", vec![("a", "T", 1, begun)], Some("changes shop.t")),
             ("one that was refused by its target", vec![("a", "t", 1, wrong)], None),
+            (
+                "one that waits for this one",
+                vec![("a", "t", 1, json!({"spec": {"startAfter": {"migrations": ["own"]}}}))],
+                None,
+            ),
             ("one that is done", vec![("a", "t", 1, ended("Completed", "Completed"))], None),
             (
                 "one that is done by its exit code",
@@ -213,6 +228,13 @@ mod tests {
             ("one that waits", queued.clone(), Some(&freed), true),
             ("one that works", json!({"status": {"phase": "Running"}}), Some(&freed), false),
             ("one that is new", json!({}), Some(&freed), false),
+            (
+                "one of another target that is to begin after it",
+                json!({"status": {"phase": "Queued"},
+                    "spec": {"target": "other", "startAfter": {"migrations": ["freed"]}}}),
+                Some(&freed),
+                true,
+            ),
             ("one of another target", elsewhere.clone(), Some(&freed), false),
             ("one of another target, and anybody may be the freed", elsewhere, None, true),
         ];

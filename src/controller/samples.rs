@@ -35,6 +35,7 @@ pub(super) fn observed(changes: &Value, worker: Worker) -> Observed {
         ),
         worker,
         in_front: None,
+        after: None,
         now,
     }
 }

@@ -1,6 +1,7 @@
 //! Where a migration stands, for people and for tools: phase, reason, message, health and milestones.
 //! Pure; the table of states is tested row by row.
 
+use super::after::WAITS_FOR_OTHER;
 use super::decide::{self, Decision, Observed};
 use super::queue::QUEUED;
 use crate::api::control;
@@ -66,6 +67,7 @@ pub fn standing(observed: &Observed, decision: &Decision) -> Standing {
         }
         Decision::Reject { violations } => rejected(violations),
         Decision::Queue { behind } => simple(QUEUED, QUEUED, &format!("it waits for {behind}")),
+        Decision::Depend { on } => simple(QUEUED, WAITS_FOR_OTHER, &format!("it waits for {on}")),
         Decision::Attempt { clean_up: true, .. } | Decision::Launch { clean_up: true, .. } => {
             simple("Terminating", "CleaningUp", "the helper tables are dropped")
         }
@@ -174,6 +176,7 @@ fn running(observed: &Observed, report: &WorkerReport) -> Told {
             "copied, verified and kept current; kubectl ghostship cut-over lets the swap happen"
                 .to_owned(),
         ),
+        _ if report.hold.is_some() => held(report),
         _ if has_paused_itself(migration.status.as_ref()) => {
             ("AutoPaused", Health::Progressing, throttled(migration.status.as_ref()))
         }
@@ -222,6 +225,17 @@ pub const OUTSIDE_WINDOW: &str = "OutsideWindow";
 
 /// Phases that end with a change of the table itself; Prepare by INSTANT.
 const CHANGES_THE_TABLE: [&str; 3] = ["Prepare", "AwaitCutOver", "CutOver"];
+
+/// What holds it at a stage.
+fn held(report: &WorkerReport) -> (&str, Health, String) {
+    let hold = report.hold.clone().unwrap_or_default();
+    let reason = report.hold.as_ref().map_or("", |hold| hold.reason.as_str());
+    if reason == control::AWAITING_APPROVAL {
+        let advice = "kubectl ghostship approve lets it go on";
+        return (reason, Health::Suspended, format!("it waits for {}; {advice}", hold.message));
+    }
+    (reason, Health::Progressing, format!("it is held at stage {}: {}", hold.stage, hold.message))
+}
 
 /// What goes on in a phase of the engine.
 fn work(phase: &str) -> &'static str {
@@ -413,6 +427,23 @@ mod tests {
             assert_eq!((found.reason.as_str(), found.health), (reason, health), "{changes}");
             let paused = found.milestones.iter().find(|one| one.name == "Paused").unwrap();
             assert_eq!(paused.holds, reason == "Paused", "{changes}");
+        }
+    }
+
+    #[test]
+    fn who_is_held_at_a_stage_says_so() {
+        let rows = [
+            ("BeforeCutOver", "AwaitingApproval", Health::Suspended, "kubectl ghostship approve"),
+            ("BeforeCopy", "HookWaits", Health::Progressing, "stage BeforeCopy: words"),
+        ];
+        for (stage, reason, health, words) in rows {
+            let hold = json!({"stage": stage, "reason": reason, "message": "words"});
+            let report = json!({"attempt": 1, "phase": "Prepare", "hold": hold});
+            let changes = json!({"status": {"attempt": 1, "report": report}});
+            let observed = observed(&changes, active());
+            let found = standing(&observed, &decide(&observed));
+            assert_eq!((found.reason.as_str(), found.health), (reason, health), "{stage}");
+            assert!(found.message.contains(words), "{}", found.message);
         }
     }
 }

@@ -25,6 +25,10 @@ const BATCH_KEYS: usize = 2000;
 const BATCH_TIME: Duration = Duration::from_millis(250);
 /// Statements of a batch.
 pub(super) const BATCH_LIMIT: Duration = Duration::from_secs(600);
+/// So many keys may wait while a lane rests: no more than a few seconds of work.
+const GATHERED: usize = 50_000;
+/// How often a lane that rests looks whether it still may.
+const GATHER_POLL: Duration = Duration::from_millis(20);
 /// Bytes of key text in one statement.
 const BATCH_BYTES: usize = 1 << 20;
 
@@ -59,8 +63,23 @@ pub async fn run_lane(context: Arc<Context>, lane: usize) -> Result<()> {
             }
             done => done?,
         }
-        context.pace.applied(keys, began.elapsed());
-        keys_at_a_time = adapted(keys_at_a_time, began.elapsed());
+        let worked = began.elapsed();
+        context.pace.applied(keys, worked);
+        keys_at_a_time = adapted(keys_at_a_time, worked);
+        gather(&context, worked).await;
+    }
+}
+
+/// Rests for the application's sake as the row copy does, while few keys wait: a key that is written again
+/// meanwhile is applied once.
+async fn gather(context: &Context, worked: Duration) {
+    let began = Instant::now();
+    let is_enough = || {
+        began.elapsed() >= context.throttle.pace().rest(worked)
+            || context.flow().backlog.queued() >= GATHERED
+    };
+    while !is_enough() && !context.is_stopping() {
+        tokio::time::sleep(GATHER_POLL).await;
     }
 }
 

@@ -12,6 +12,7 @@ use super::context::{Context, Start, Store};
 use super::control::Worker;
 use super::error::Doing;
 use super::gate::Gate;
+use super::gates::{Beside, Gates};
 use super::intent::{Command, Intent, Wishes};
 use super::meter::Meter;
 use super::outcome::Outcome;
@@ -19,6 +20,7 @@ use super::phase::PhaseKind;
 use super::prepare::Prepared;
 use super::request::Request;
 use super::resume::{self, Found, Unfinished};
+use super::stage::Stage;
 use super::{
     Error, Result, abort, applier, catch_up, changes, clean_up, control, cut_over, heartbeat,
     instant, preflight, prepare, retention, row_copy, throttle, verify,
@@ -41,7 +43,7 @@ const BEGINNINGS: u32 = 5;
 /// Runs one attempt.
 pub(super) async fn run(
     request: &Request,
-    wishes: &Wishes,
+    (wishes, gates): (&Wishes, &Arc<Gates>),
     meter: &Meter,
     stop: &CancellationToken,
     worker: &mut Worker,
@@ -56,18 +58,23 @@ pub(super) async fn run(
     let begun = tokio::select! {
         biased;
         outcome = told_before_copy(intent, stop) => return Ok(outcome),
-        begun = begin(&mut session, &request, (intent, meter), worker) => begun?,
+        begun = begin(&mut session, &request, (intent, gates, meter), worker) => begun?,
     };
     match begun {
         Begun::Ended(outcome) => Ok(outcome),
         Begun::Swapped(unfinished) => {
             meter.enter(PhaseKind::CleanUp);
-            clean_up::run(session, *unfinished, meter).await
+            let (cleaned, ()) =
+                tokio::join!(clean_up::run(session, *unfinished, meter), gates.tell_swapped(meter));
+            cleaned
         }
         Begun::Aborting(unfinished) => abort::drop_helpers(session, *unfinished).await,
-        Begun::Copying(prepared) => copy(session, *prepared, (wishes, meter, stop)).await,
+        Begun::Copying(prepared) => copy(session, *prepared, (wishes, gates, meter, stop)).await,
     }
 }
+
+/// What is asked for, the stages, and where it is shown how the run stands.
+type Around<'a> = (&'a watch::Receiver<Intent>, &'a Gates, &'a Meter);
 
 /// What there is to do after looking and preparing.
 enum Begun {
@@ -82,15 +89,15 @@ enum Begun {
 async fn begin(
     session: &mut Session,
     request: &Request,
-    (intent, meter): (&watch::Receiver<Intent>, &Meter),
+    around: Around<'_>,
     worker: &mut Worker,
 ) -> Result<Begun> {
     let mut overtaken = 0;
     while overtaken < BEGINNINGS {
-        match begin_once(session, request, (intent, meter), worker).await? {
+        match begin_once(session, request, around, worker).await? {
             Look::Begun(begun) => return Ok(*begun),
             Look::Overtaken => overtaken += 1,
-            Look::TooEarly => wait_for_window(intent, meter).await,
+            Look::TooEarly => wait_for_window(around).await,
         }
     }
     Err(Error::Superseded)
@@ -106,7 +113,7 @@ enum Look {
 }
 
 /// Waits until the table may be changed, or something else is asked for.
-async fn wait_for_window(intent: &watch::Receiver<Intent>, meter: &Meter) {
+async fn wait_for_window((intent, _, meter): Around<'_>) {
     let mut intent = intent.clone();
     let first = intent.borrow_and_update().command;
     loop {
@@ -126,10 +133,10 @@ async fn wait_for_window(intent: &watch::Receiver<Intent>, meter: &Meter) {
 async fn begin_once(
     session: &mut Session,
     request: &Request,
-    (intent, meter): (&watch::Receiver<Intent>, &Meter),
+    around: Around<'_>,
     worker: &mut Worker,
 ) -> Result<Look> {
-    let command = command(intent);
+    let command = command(around.0);
     let aborting = command == Command::Abort;
     let begun = match resume::look(session, request, command, worker).await? {
         Found::Finished { finished_at } => Begun::Ended(Outcome::AlreadyApplied { finished_at }),
@@ -140,7 +147,7 @@ async fn begin_once(
         }
         Found::Nothing | Found::Gone if aborting => Begun::Ended(Outcome::Aborted),
         Found::Gone => return Err(Error::Superseded),
-        Found::Nothing => return prepare_anew(session, request, (intent, meter), worker).await,
+        Found::Nothing => return prepare_anew(session, request, around, worker).await,
     };
     Ok(Look::Begun(Box::new(begun)))
 }
@@ -148,16 +155,27 @@ async fn begin_once(
 async fn prepare_anew(
     session: &mut Session,
     request: &Request,
-    (intent, meter): (&watch::Receiver<Intent>, &Meter),
+    (intent, gates, meter): Around<'_>,
     worker: &mut Worker,
 ) -> Result<Look> {
     meter.enter(PhaseKind::Preflight);
-    let (inspected, alter) = preflight::pass(session, request).await?;
+    let (mut inspected, mut alter) = preflight::pass(session, request).await?;
     for warning in &inspected.warnings {
         tracing::warn!(reason = %warning.reason, "{}; {}", warning.message, warning.remedy);
     }
     meter.enter(PhaseKind::Prepare);
-    let wishes = intent.borrow().clone();
+    let wishes = match pass_before_copy(request, (intent, gates, meter)).await {
+        Ok((wishes, false)) => wishes,
+        Ok((wishes, true)) => {
+            // The server and the table may have changed meanwhile, and the session may be gone.
+            *session = request.connect.connect(Role::Control).await.doing("reach the server")?;
+            (inspected, alter) = preflight::pass(session, request).await?;
+            wishes
+        }
+        // An abort: it looks first.
+        Err(Error::Stopped) => return Ok(Look::Overtaken),
+        Err(error) => return Err(error),
+    };
     match prepare::run(session, request, (inspected, alter), &wishes, worker).await? {
         prepare::Road::Instant(done) => {
             Ok(Look::Begun(Box::new(Begun::Ended(instant::report(*done, meter)?))))
@@ -165,6 +183,27 @@ async fn prepare_anew(
         prepare::Road::Copy(prepared) => Ok(Look::Begun(Box::new(Begun::Copying(prepared)))),
         prepare::Road::Overtaken => Ok(Look::Overtaken),
         prepare::Road::TooEarly => Ok(Look::TooEarly),
+    }
+}
+
+/// Waits until the copy may begin, or the change at once where the server can. Returns the wishes to go by,
+/// and whether there was anything to wait for.
+async fn pass_before_copy(
+    request: &Request,
+    (intent, gates, meter): Around<'_>,
+) -> Result<(Intent, bool)> {
+    let mut beside = Beside::Nothing { intent, meter };
+    let mut waited = gates.pass(Stage::Validated, &mut beside).await?;
+    waited |= gates.pass(Stage::BeforeCopy, &mut beside).await?;
+    loop {
+        let wishes = intent.borrow().clone();
+        let is_now =
+            prepare::wants_instant(request, &wishes) && instant::waits_for(&wishes).is_none();
+        if !is_now || gates.may_swap(&wishes) {
+            return Ok((wishes, waited));
+        }
+        gates.pass_before_swap(&mut beside).await?;
+        waited = true;
     }
 }
 
@@ -222,9 +261,11 @@ pub(super) async fn wait_or_end(
 async fn copy(
     session: Session,
     prepared: Prepared,
-    (wishes, meter, stop): (&Wishes, &Meter, &CancellationToken),
+    (wishes, gates, meter, stop): (&Wishes, &Arc<Gates>, &Meter, &CancellationToken),
 ) -> Result<Outcome> {
     let Prepared { plan, epoch, claims, position } = prepared;
+    // What was said of a change at once is not said of this one.
+    gates.forget(Stage::BeforeCutOver);
     meter.restore(plan.stored.keys_applied, plan.stored.rows_verified);
     meter.update(|progress| {
         progress.rows_estimated = plan.stored.rows_estimated;
@@ -242,6 +283,7 @@ async fn copy(
         position: position.clone(),
         gate: Gate::for_server(gtid),
         wishes: wishes.clone(),
+        gates: Arc::clone(gates),
         leave: stop.clone(),
         stop: ending.clone(),
         meter: meter.clone(),
@@ -354,6 +396,8 @@ async fn drive(context: &Context) -> Result<()> {
         phase = match phase {
             PhaseKind::Preflight | PhaseKind::Prepare | PhaseKind::RowCopy => {
                 row_copy::run(context).await?;
+                let mut beside = Beside::Following(context);
+                context.gates.pass(Stage::RowCopyComplete, &mut beside).await?;
                 PhaseKind::CatchUp
             }
             PhaseKind::CatchUp => {
@@ -363,6 +407,9 @@ async fn drive(context: &Context) -> Result<()> {
             }
             PhaseKind::Verify => {
                 verify::run(context).await?;
+                let mut session = context.open(Role::Verify).await?;
+                let mut beside = Beside::Comparing(context, &mut session);
+                context.gates.pass(Stage::Verified, &mut beside).await?;
                 PhaseKind::AwaitCutOver
             }
             PhaseKind::AwaitCutOver => {
@@ -407,7 +454,11 @@ async fn finish(context: Arc<Context>, end: Result<End>, meter: &Meter) -> Resul
     let unfinished = resume::unfinished(&context.plan.request, state, context.epoch);
     if swapped {
         meter.enter(PhaseKind::CleanUp);
-        clean_up::run(session, unfinished, meter).await
+        let (cleaned, ()) = tokio::join!(
+            clean_up::run(session, unfinished, meter),
+            context.gates.tell_swapped(meter)
+        );
+        cleaned
     } else {
         abort::drop_helpers(session, unfinished).await
     }

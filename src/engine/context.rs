@@ -2,7 +2,7 @@
 //! counters. Locks are held for a few instructions and never across an await.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, watch};
@@ -13,6 +13,7 @@ use super::backlog::claims::Claims;
 use super::changes::transaction::EndMark;
 use super::conflict::Streak;
 use super::gate::Gate;
+use super::gates::Gates;
 use super::intent::{Command, Intent, Tuning, Wishes};
 use super::meter::Meter;
 use super::pace::Pace;
@@ -25,8 +26,6 @@ use crate::mysql::connect::Role;
 use crate::mysql::position::{GtidSet, Position};
 use crate::mysql::session::Session;
 
-/// What a run waits for that a person paused.
-pub const PAUSED: &str = "paused by the user";
 /// How long a new reading of the user's wishes may take.
 const READ_LIMIT: Duration = Duration::from_secs(10);
 
@@ -98,6 +97,8 @@ pub struct Context {
     /// What the user asks for.
     pub intent: watch::Receiver<Intent>,
     wishes: Wishes,
+    /// The stages that have passed, and who is asked for the next.
+    pub gates: Arc<Gates>,
     /// Cancelled when the user wants the run to leave: seen between chunks and batches.
     pub leave: CancellationToken,
     /// Cancelled when everything of this attempt has to end now.
@@ -146,6 +147,8 @@ pub struct Start {
     pub gate: Gate,
     /// What the user asks for.
     pub wishes: Wishes,
+    /// The stages of the run.
+    pub gates: Arc<Gates>,
     /// Cancelled when the user wants the run to leave: seen between chunks and batches.
     pub leave: CancellationToken,
     /// Cancelled when everything of this attempt has to end now.
@@ -168,6 +171,7 @@ impl Context {
             gate: start.gate,
             intent: start.wishes.intent.clone(),
             wishes: start.wishes,
+            gates: start.gates,
             leave: start.leave,
             stop: start.stop,
             lane_work: Notify::new(),
@@ -235,9 +239,7 @@ impl Context {
 
     /// What a paused run waits for; `None` when it is not paused.
     pub fn paused(&self) -> Option<String> {
-        let intent = self.intent.borrow();
-        let words = || intent.paused_by.clone().unwrap_or_else(|| PAUSED.to_owned());
-        (intent.command == Command::Pause).then(words)
+        self.intent.borrow().paused()
     }
 
     /// Has the user's wishes read anew; whether that succeeded.

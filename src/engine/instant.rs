@@ -5,10 +5,9 @@
 use std::time::{Duration, Instant, SystemTime};
 
 use super::clean_up;
-use super::context::PAUSED;
 use super::control::{self, SHORT};
 use super::error::Doing;
-use super::intent::{Command, Intent};
+use super::intent::Intent;
 use super::meter::Meter;
 use super::outcome::{Outcome, Report};
 use super::phase::PhaseKind;
@@ -110,8 +109,8 @@ pub async fn is_possible(session: &mut Session, tables: &Tables, alter: &Alter) 
 /// What the table's change has to wait for, in words; `None` when it may be made now. A change that is
 /// postponed takes the other road and does not come here, or is demanded.
 pub fn waits_for(wishes: &Intent) -> Option<String> {
-    if wishes.command == Command::Pause {
-        return Some(wishes.paused_by.clone().unwrap_or_else(|| PAUSED.to_owned()));
+    if let Some(words) = wishes.paused() {
+        return Some(words);
     }
     let longest = wishes.tuning.lock_budget.max(Duration::from_secs(1)) * TRIES;
     let refusal = wishes.cut_over.refusal(SystemTime::now(), longest)?;

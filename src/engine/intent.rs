@@ -2,12 +2,14 @@
 //! over a watch channel and is seen at defined points: between chunks, between batches, before each
 //! cut-over attempt, and, for panic, everywhere. Before a cut-over it is read anew.
 
+use std::collections::BTreeSet;
 use std::future::pending;
 use std::time::{Duration, SystemTime};
 
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
 
+use super::stage::Stage;
 use super::throttle::{Limits, recovery};
 
 /// The latest wishes and settings, replaced as a whole on each change.
@@ -23,8 +25,18 @@ pub struct Intent {
     pub copy_hold: Option<String>,
     /// Whether the hour lets a cut-over begin.
     pub cut_over: CutOverGate,
+    /// Stages that a person has approved.
+    pub approved: BTreeSet<Stage>,
     /// Settings that may change at any time.
     pub tuning: Tuning,
+}
+
+#[cfg(test)]
+impl Intent {
+    /// To go on to the end with the usual settings.
+    pub(super) fn plain() -> Self {
+        Self { postpone_cut_over: false, ..Self::only(Command::Run) }
+    }
 }
 
 /// The end of the channel where a run hears what it is asked for.
@@ -129,6 +141,8 @@ pub enum CutOverGate {
     },
 }
 
+/// What a run waits for when a person paused it.
+const PAUSED: &str = "paused by the user";
 /// What an attempt may take beside its lock budget.
 const MARGIN: Duration = Duration::from_secs(1);
 
@@ -199,8 +213,15 @@ impl Intent {
             postpone_cut_over: true,
             copy_hold: None,
             cut_over: CutOverGate::Open { until: None },
+            approved: BTreeSet::new(),
             tuning: Tuning::default(),
         }
+    }
+
+    /// Why it is paused, in words; `None` when it is not.
+    pub fn paused(&self) -> Option<String> {
+        let words = || self.paused_by.clone().unwrap_or_else(|| PAUSED.to_owned());
+        (self.command == Command::Pause).then(words)
     }
 
     /// Why the table may not be changed now although everything is ready, in words; `None` when it may.

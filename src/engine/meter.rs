@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use super::blocker::{Blocker, Obstacle};
 use super::phase::PhaseKind;
 use super::progress::Progress;
+use super::stage::StageHold;
 
 /// The rate is averaged over this time.
 const WINDOW: Duration = Duration::from_secs(10);
@@ -66,6 +67,7 @@ impl Meter {
             rows_repaired: 0,
             throttled: Vec::new(),
             waiting_for: String::new(),
+            stage_hold: None,
             cut_over_attempts: 0,
             last_cut_over_error: String::new(),
             blocker: None,
@@ -98,7 +100,41 @@ impl Meter {
             progress.phase = phase;
             progress.waiting_for.clear();
             progress.blocker = None;
+            progress.stage_hold = None;
         });
+    }
+
+    /// The snapshot of now.
+    pub fn snapshot(&self) -> Progress {
+        self.0.progress.borrow().clone()
+    }
+
+    /// Says what holds the run at a stage.
+    pub fn hold(&self, hold: StageHold) {
+        self.say(&format!("{} ({})", hold.message, hold.reason), None);
+        self.0.progress.send_if_modified(|progress| {
+            let hold = Some(hold.after(progress.stage_hold.as_ref()));
+            let changed = progress.stage_hold != hold;
+            progress.stage_hold = hold;
+            changed
+        });
+    }
+
+    /// Nothing holds the run at a stage any more.
+    pub fn release(&self) {
+        self.0.progress.send_if_modified(|progress| {
+            let held = progress.stage_hold.take().is_some();
+            if held {
+                progress.waiting_for.clear();
+            }
+            held
+        });
+    }
+
+    /// Snapshots as they change.
+    #[cfg(test)]
+    pub fn subscribe(&self) -> watch::Receiver<Progress> {
+        self.0.progress.subscribe()
     }
 
     /// Says what the run waits for; empty when it works.

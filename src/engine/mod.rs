@@ -9,6 +9,7 @@ pub mod phase;
 pub mod progress;
 pub mod reason;
 pub mod request;
+pub mod stage;
 
 mod abort;
 mod applier;
@@ -17,6 +18,7 @@ mod backup;
 pub mod blocker;
 mod catch_up;
 mod changes;
+mod checks;
 mod chunk;
 mod clean_up;
 mod conflict;
@@ -27,6 +29,7 @@ mod cut_over;
 mod error;
 mod failure;
 mod gate;
+mod gates;
 mod heartbeat;
 mod instant;
 mod markers;
@@ -45,6 +48,7 @@ mod rows;
 pub mod throttle;
 mod verify;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -54,6 +58,7 @@ use self::control::{Standing, Worker};
 pub use self::error::Error;
 pub use self::failure::Failure;
 use self::failure::{Disposition, disposition};
+use self::gates::Gates;
 use self::intent::Wishes;
 use self::meter::Meter;
 use self::outcome::Outcome;
@@ -80,11 +85,26 @@ pub async fn run(
     stop: CancellationToken,
 ) -> std::result::Result<Outcome, Failure> {
     let meter = Meter::new(progress);
+    let gates = Arc::new(Gates::new(&request));
+    let ended = tokio::select! {
+        ended = attempts(&request, (&wishes, &gates), &meter, &stop) => ended,
+        never = gates.tell_along(&meter) => match never {},
+    };
+    gates.tell_end(&ended, (&meter, &stop)).await;
+    ended
+}
+
+async fn attempts(
+    request: &Request,
+    (wishes, gates): (&Wishes, &Arc<Gates>),
+    meter: &Meter,
+    stop: &CancellationToken,
+) -> std::result::Result<Outcome, Failure> {
     let mut worker = Worker::new(request.attempt);
     let mut pause = BACK_OFF.0;
     loop {
         let began = tokio::time::Instant::now();
-        let error = match attempt::run(&request, &wishes, &meter, &stop, &mut worker).await {
+        let error = match attempt::run(request, (wishes, gates), meter, stop, &mut worker).await {
             Ok(outcome) => return Ok(outcome),
             Err(error) => error,
         };
@@ -94,19 +114,19 @@ pub async fn run(
         match disposition(&error) {
             Disposition::Retry if may_continue => {}
             Disposition::Retry | Disposition::Fail => {
-                return Err(Failure::of(error, &request, meter.phase()));
+                return Err(Failure::of(error, request, meter.phase()));
             }
         }
         if began.elapsed() > BACK_OFF.1 * 2 {
             pause = BACK_OFF.0;
         }
         tracing::warn!(error = %failure::chain(&error), "the attempt ended, the next one continues");
-        let waits_for = match backup::behind(&error, &request).await {
+        let waits_for = match backup::behind(&error, request).await {
             Some(backup) => backup.words,
             None => format!("the next attempt: {}", failure::chain(&error)),
         };
         meter.wait_for(&waits_for);
-        let asked_to_end = attempt::wait_or_end(&wishes.intent, &stop, pause).await;
+        let asked_to_end = attempt::wait_or_end(&wishes.intent, stop, pause).await;
         if let Some(outcome) = asked_to_end {
             return Ok(outcome);
         }

@@ -14,6 +14,7 @@ use super::plan::{FORMAT, Plan, StoredState, SyncShape, Tables};
 use super::preflight::{self, Inspected};
 use super::reason::{Reason, Refusal};
 use super::request::{Request, Strategy};
+use super::stage::Stage;
 use super::{Error, Result, instant, old_table};
 use crate::failpoint::hit;
 use crate::mysql::connect::Role;
@@ -145,11 +146,15 @@ async fn make(
     start_copy(session, plan, epoch).await.map(|prepared| Road::Copy(Box::new(prepared)))
 }
 
-/// INSTANT leaves nothing to postpone, so it is not tried when the user wants that.
-fn wants_instant(request: &Request, wishes: &Intent) -> bool {
+/// Whether the change is tried at once first. That leaves nothing to postpone and nothing to look at before a
+/// person approves the swap, so it is not tried when that is wanted.
+pub(super) fn wants_instant(request: &Request, wishes: &Intent) -> bool {
     match request.strategy {
         Strategy::Instant => true,
-        Strategy::Auto => !wishes.postpone_cut_over,
+        Strategy::Auto => {
+            let approval = &request.stages.approval;
+            !wishes.postpone_cut_over && !approval.contains(&Stage::BeforeCutOver)
+        }
         Strategy::Copy => false,
     }
 }

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::blocker::Blocker;
 use super::phase::PhaseKind;
+use super::stage::StageHold;
 use super::throttle::Reason;
 use super::throttle::recovery::PauseReport;
 
@@ -51,6 +52,9 @@ pub struct Progress {
     pub throttled: Vec<Reason>,
     /// What the run waits for, in one sentence; empty when it works.
     pub waiting_for: String,
+    /// What holds the run at a stage; absent when nothing does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stage_hold: Option<StageHold>,
     /// Cut-over attempts made.
     pub cut_over_attempts: u32,
     /// Why the last cut-over attempt did not swap; empty when there was none.

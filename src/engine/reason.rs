@@ -134,6 +134,16 @@ reasons! {
     WrongServer,
     /// A privilege was refused in the middle of a run.
     PermissionDenied,
+    /// A person has to approve the next stage.
+    AwaitingApproval,
+    /// A hook asks to wait.
+    HookWaits,
+    /// A hook gives no answer that counts.
+    HookUnanswered,
+    /// A hook denies the next stage.
+    HookDenied,
+    /// A check of the target does not hold.
+    CheckNotMet,
     /// The change cannot be made with ALGORITHM=INSTANT.
     InstantImpossible,
     /// The tables are swapped: there is nothing to abort.
@@ -199,7 +209,8 @@ mod tests {
         ServerReadOnly MissingPrivileges AuthFailed CredentialsUnavailable TlsVerification \
         Unreachable DiskSpace DiskFull TargetNotAllowed Blocked CutOverBlocked XaPending \
         BackupRunning NotConverging SourceChanged ShadowChanged Superseded \
-        StreamBroken PositionPurged WrongServer PermissionDenied InstantImpossible \
+        StreamBroken PositionPurged WrongServer PermissionDenied AwaitingApproval HookWaits \
+        HookUnanswered HookDenied CheckNotMet InstantImpossible \
         TooLate Internal";
 
     #[test]

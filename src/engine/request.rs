@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::stage;
 use crate::mysql::connect::ConnectOptions;
 use crate::schema::table::TableName;
 
@@ -36,6 +37,8 @@ pub struct Request {
     pub attempt: Option<u64>,
     /// Who asked for it, as far as known; goes into the ledger.
     pub requested_by: String,
+    /// Who is asked at the stages, and what else has to hold.
+    pub stages: stage::Settings,
     /// Patterns of databases that may be changed; empty allows all but the system databases.
     pub allowed_databases: Vec<String>,
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::error::Error;
 use super::position::GtidSet;
 use super::server;
-use super::session::Session;
+use super::session::{Row, Session};
 
 /// Such questions are answered from memory.
 const LIMIT: Duration = Duration::from_secs(2);
@@ -126,6 +126,27 @@ pub async fn ask(
     query: &str,
     limit: Duration,
 ) -> Result<Option<f64>, Error> {
+    Ok(first_row(session, query, limit).await?.and_then(|row| row.f64(0)))
+}
+
+/// The same as a text; `None` when it is NULL or no row is there.
+///
+/// # Errors
+/// When the session fails, or the query.
+pub async fn ask_text(
+    session: &mut Session,
+    query: &str,
+    limit: Duration,
+) -> Result<Option<String>, Error> {
+    let row = first_row(session, query, limit).await?;
+    Ok(row.and_then(|row| row.string(0)))
+}
+
+async fn first_row(
+    session: &mut Session,
+    query: &str,
+    limit: Duration,
+) -> Result<Option<Row>, Error> {
     if !session.is_mariadb() {
         let end = format!("SET SESSION max_execution_time = {}", limit.as_millis());
         session.execute(&end, limit).await?;
@@ -133,7 +154,7 @@ pub async fn ask(
     session.begin_snapshot(limit).await?;
     let row = session.query_optional(query, limit).await;
     session.roll_back(limit).await?;
-    Ok(row?.and_then(|row| row.f64(0)))
+    row
 }
 
 async fn number(session: &mut Session, name: &'static str) -> Result<u64, Error> {

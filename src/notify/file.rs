@@ -2,22 +2,20 @@
 //! message repeats a value. A field `...File` names a file with a secret, beside the file itself.
 
 use std::collections::BTreeSet;
-use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
 use jiff::civil::Time;
 use jiff::tz::TimeZone;
-use reqwest::Url;
 use serde_yaml::Value;
 
-use super::deliver::address;
 use super::fields::{Fields, Flaw};
 use super::inbox::{Policy, QuietHours};
 use super::notice::{Kind, Severity};
 use super::rules::Rules;
-use super::secret::Secret;
 use super::template::Template;
+use crate::http;
+use crate::http::secret::Secret;
 
 /// Receivers that a file may have.
 const RECEIVERS: usize = 50;
@@ -293,15 +291,13 @@ fn quiet_hours(outer: &mut Fields<'_>) -> Result<Option<QuietHours>, Flaw> {
 fn url(fields: &mut Fields<'_>, other: Other<'_>) -> Result<Secret, Flaw> {
     let text = secret(fields, ("url", "urlFile"), other)?;
     let text = text.ok_or_else(|| fields.flaw("url", "is missing", "add it, or urlFile"))?;
-    let parsed = Url::parse(text.expose()).ok();
-    let Some(parsed) = parsed.filter(|url| ["http", "https"].contains(&url.scheme())) else {
-        return Err(fields.flaw("url", "is not a URL", "write it as https://host/path"));
-    };
-    let host = parsed.host_str().unwrap_or_default().trim_matches(['[', ']']);
-    let literal: Option<IpAddr> = host.parse().ok();
-    if literal.is_some_and(address::is_forbidden) {
-        let remedy = "name a receiver: link-local addresses belong to the machine or its cloud";
-        return Err(fields.flaw("url", "leads to an address that is not allowed", remedy));
+    match http::url(text.expose()) {
+        Ok(_) => {}
+        Err(http::Error::Forbidden) => {
+            let remedy = "name a receiver: link-local addresses belong to the machine or its cloud";
+            return Err(fields.flaw("url", "leads to an address that is not allowed", remedy));
+        }
+        Err(_) => return Err(fields.flaw("url", "is not a URL", "write it as https://host/path")),
     }
     Ok(text)
 }

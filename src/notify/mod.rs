@@ -11,7 +11,6 @@ pub mod file;
 pub mod inbox;
 pub mod notice;
 pub mod rules;
-pub mod secret;
 pub mod snapshot;
 pub mod template;
 

@@ -12,6 +12,8 @@ use crate::api::migration::SchemaMigration;
 use crate::api::target::MigrationTarget;
 use crate::api::validate::{self, TargetSettings, ValidMigration, Violation};
 use crate::engine::request::Request;
+use crate::engine::stage::{self, Questions};
+use crate::hooks::{Hooks, Keys};
 use crate::mysql::connect::CredentialSource;
 use crate::resolve::{self, Origin};
 
@@ -79,6 +81,8 @@ pub(super) struct Loaded {
     pub(super) migration: ValidMigration,
     /// Name of the target, and what may change of it.
     pub(super) target: (String, TargetSettings),
+    /// Who is asked at the stages, and where the questions come from.
+    pub(super) hooks: (Hooks, Questions),
 }
 
 /// Reads the migration and its target and checks both.
@@ -96,7 +100,9 @@ pub(super) async fn load(client: &Client, assignment: &Assignment) -> Result<Loa
     let credentials = CredentialSource::Directory(assignment.credentials.clone());
     let requested_by = requested_by(&migration);
     let origin = Origin { credentials, requested_by, attempt: Some(assignment.attempt) };
-    resolve((&migration, &target), origin).map_err(|violations| LoadError::Refuse { violations })
+    let keys = Keys::Directory(assignment.credentials.clone());
+    resolve((&migration, &target), (origin, keys))
+        .map_err(|violations| LoadError::Refuse { violations })
 }
 
 /// Asks until there is an answer. Only a refusal of the server or its silence ends it.
@@ -124,14 +130,17 @@ async fn fetch<K>(
 
 fn resolve(
     (migration, target): (&SchemaMigration, &MigrationTarget),
-    origin: Origin,
+    (origin, keys): (Origin, Keys),
 ) -> Result<Loaded, Vec<Violation>> {
     let valid = control::wanted(migration)?.migration;
     let target = validate::target(&serde_json::to_value(target).unwrap_or_default())?;
     validate::pair(&valid, &target).map_err(|violation| vec![violation])?;
     let settings = (target.name.clone(), target.settings.clone());
-    let request = resolve::request(target, valid.clone(), origin);
-    Ok(Loaded { request, migration: valid, target: settings })
+    let hooks = Hooks::new(target.stages.http.clone(), keys, None);
+    let (asker, questions) = stage::channel(hooks.stages());
+    let mut request = resolve::request(target, valid.clone(), origin);
+    request.stages.asker = asker;
+    Ok(Loaded { request, migration: valid, target: settings, hooks: (hooks, questions) })
 }
 
 /// Who wrote the resource, as far as the API server tells: the field manager of its first write.

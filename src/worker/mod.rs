@@ -95,17 +95,19 @@ async fn drive(
     let (intent, first) = watch.holds(Timestamp::now());
     let (publisher, wishes) = intent::channel(intent);
     let (settings, effective) = Settings::channel(first.unwrap_or_default());
+    let Loaded { request, hooks: (hooks, questions), .. } = loaded;
     let (sender, progress) = channel::channel(engine::blank_progress());
     let api: Api<SchemaMigration> = Api::namespaced(client, &assignment.namespace);
     let mut reporter = Reporter::new(api, &assignment, effective);
     let throttled = Throttled::default();
     let ended = tokio::select! {
-        ended = engine::run(loaded.request, wishes, sender, stop.clone()) => match ended {
+        ended = engine::run(request, wishes, sender, stop.clone()) => match ended {
             Ok(outcome) => Ended::Outcome(outcome),
             Err(failure) => Ended::Failure(failure),
         },
         () = signals.watch(&stop) => Ended::Interrupted,
         _ = watch.follow(publisher, settings, Timestamp::now) => Ended::Interrupted,
+        _ = hooks.serve(questions) => Ended::Interrupted,
         _ = reporter.follow(progress.clone()) => Ended::Interrupted,
         _ = throttled.clone().follow(progress.clone()) => Ended::Interrupted,
         _ = serve(&assignment, progress.clone(), throttled) => Ended::Interrupted,

@@ -17,8 +17,8 @@ use crate::api::effective::Setting;
 use crate::api::migration::SchemaMigration;
 use crate::api::names;
 use crate::api::status::{
-    BlockerStatus, EffectiveSetting, Ending, EndingKind, PauseStatus, PlanStatus, ProgressStatus,
-    SchemaMigrationStatus, ThrottleReason, WorkerReport, bounded,
+    BlockerStatus, EffectiveSetting, Ending, EndingKind, HoldStatus, PauseStatus, PlanStatus,
+    ProgressStatus, SchemaMigrationStatus, ThrottleReason, WorkerReport, bounded,
 };
 use crate::api::{API_VERSION, duration};
 use crate::engine::Failure;
@@ -26,6 +26,7 @@ use crate::engine::blocker::Blocker;
 use crate::engine::outcome::{Outcome, Report};
 use crate::engine::progress::Progress;
 use crate::engine::reason::Reason;
+use crate::engine::stage::StageHold;
 use crate::engine::throttle::recovery::PauseReport;
 
 /// Figures are written so often at most.
@@ -131,6 +132,7 @@ impl Reporter {
             self.report.waiting_since = waiting.as_ref().map(|_| now());
         }
         self.report.waiting_for = waiting;
+        self.report.hold = progress.stage_hold.as_ref().map(hold);
         self.report.blocker = progress.blocker.as_ref().map(blocker);
         progress.phase.as_str().clone_into(&mut self.report.phase);
         self.report.updated_at = Some(now());
@@ -200,6 +202,15 @@ fn setting(setting: &Setting) -> EffectiveSetting {
     }
 }
 
+fn hold(found: &StageHold) -> HoldStatus {
+    HoldStatus {
+        stage: found.stage.as_str().to_owned(),
+        reason: found.reason.as_str().to_owned(),
+        message: bounded(&found.message),
+        since: Timestamp::try_from(found.since).ok().map(Time),
+    }
+}
+
 fn blocker(found: &Blocker) -> BlockerStatus {
     BlockerStatus {
         id: bounded(&found.id),
@@ -215,6 +226,7 @@ fn is_transition(one: &Progress, other: &Progress) -> bool {
     one.phase != other.phase
         || one.waiting_for.is_empty() != other.waiting_for.is_empty()
         || one.blocker.as_ref().map(|one| &one.id) != other.blocker.as_ref().map(|one| &one.id)
+        || one.stage_hold != other.stage_hold
         || one.is_held() != other.is_held()
         || one.cut_over_attempts != other.cut_over_attempts
         || one.plan.is_some() != other.plan.is_some()

@@ -11,6 +11,7 @@ mod frame;
 mod gate;
 mod gitops;
 mod guard;
+mod hooks;
 mod hostile;
 mod hours;
 mod monitoring;
@@ -68,6 +69,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     trials.extend(checksum::trials());
     trials.extend(source_locks::trials());
     trials.extend(secrets::trials());
+    trials.extend(hooks::trials());
     trials.extend(notify::trials());
     trials.extend(page::trials());
     trials.extend(bounded::trials());

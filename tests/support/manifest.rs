@@ -86,6 +86,18 @@ impl Manifest {
         self.store()
     }
 
+    /// Sets an annotation of the migration.
+    pub(crate) fn annotate(&mut self, name: &str, value: &str) -> Result<()> {
+        self.migration["metadata"]["annotations"][name] = json!(value);
+        self.store()
+    }
+
+    /// Adds a key to the Secret.
+    pub(crate) fn set_secret(&mut self, key: &str, value: &str) -> Result<()> {
+        self.secret["stringData"][key] = json!(value);
+        self.store()
+    }
+
     /// Lets it use another account.
     pub(crate) fn set_account(&mut self, account: &str, password: &str) -> Result<()> {
         self.secret["stringData"]["username"] = json!(account);

@@ -10,6 +10,7 @@ pub(crate) mod cluster;
 pub(crate) mod compare;
 pub(crate) mod controller;
 pub(crate) mod database;
+pub(crate) mod decider;
 pub(crate) mod flux;
 pub(crate) mod ghostship;
 pub(crate) mod history;

@@ -31,6 +31,7 @@ pub async fn execute(verb: Verb, console: &Console) -> Exit {
         Verb::CutOver(arguments) => (Command::CutOver, arguments),
         Verb::Abort(arguments) => (Command::Abort, arguments),
         Verb::Retry(arguments) => (Command::Retry, arguments),
+        Verb::Approve(arguments) => (Command::Approve, arguments),
         Verb::Panic(PanicArguments { change, yes }) => {
             if !yes && !change::is_confirmed(&change.named.name, console) {
                 return Exit::Refused;

@@ -13,9 +13,11 @@ use super::blocker::{Blocker, Obstacle};
 use super::context::{Context, Deadline, LaneMode};
 use super::convergence::Convergence;
 use super::error::Doing;
+use super::gates::Beside;
 use super::intent::Command;
 use super::phase::PhaseKind;
 use super::reason::{Reason, Refusal};
+use super::stage::Stage;
 use super::{Error, Result, backup, markers, verify};
 use crate::mysql::connect::Role;
 use crate::mysql::locks;
@@ -28,7 +30,8 @@ const BACK_OFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_s
 /// How often permission and quiet are looked at.
 const POLL: Duration = Duration::from_millis(200);
 
-/// Waits until a cut-over may begin: permission, no pause, a small backlog, all written keys compared.
+/// Waits until a cut-over may begin: permission, no pause, all written keys compared, and everybody who is
+/// asked agrees.
 ///
 /// # Errors
 ///
@@ -40,8 +43,20 @@ pub async fn wait_until_allowed(context: &Context) -> Result<()> {
         verify::compare_dirty(context, &mut session).await?;
         let Some(waits_for) = forbidden(context) else {
             context.meter.wait_for("");
-            return Ok(());
+            if context.gates.may_swap(&context.intent.borrow().clone()) {
+                return Ok(());
+            }
+            // Meanwhile the permission may be taken back.
+            context.gates.pass_before_swap(&mut Beside::Comparing(context, &mut session)).await?;
+            continue;
         };
+        // What was said before the permission comes does not count once it is there.
+        context.gates.forget(Stage::BeforeCutOver);
+        let is_postponed = context.intent.borrow().postpone_cut_over;
+        if is_postponed {
+            let mut beside = Beside::Comparing(context, &mut session);
+            context.gates.pass(Stage::Postponed, &mut beside).await?;
+        }
         context.meter.wait_for(&waits_for);
         context.pause_for(POLL * 5).await?;
     }
@@ -98,7 +113,10 @@ async fn may_begin(context: &Context) -> Result<bool> {
         return Err(Error::Stopped);
     }
     let held = context.hold().is_some();
-    Ok(!held && context.command() == Command::Run && forbidden(context).is_none())
+    let wanted = context.intent.borrow().clone();
+    let is_free = !held && wanted.command == Command::Run;
+    let is_allowed = wanted.cut_over_hold(SystemTime::now()).is_none();
+    Ok(is_free && is_allowed && context.gates.may_swap(&wanted))
 }
 
 /// What the user or the hour wants to be waited for before an attempt; the time is that of the call.

@@ -17,7 +17,7 @@ mod version;
 mod xa;
 
 #[cfg(test)]
-mod sample;
+pub(super) mod sample;
 
 pub use self::alter::{alter_refused, alter_rejected, check as check_alter};
 pub use self::definitions::{Definitions, check_definitions};

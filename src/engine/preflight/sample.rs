@@ -11,7 +11,7 @@ use crate::mysql::server::{Flavour, Server};
 use crate::schema::naming::HelperNames;
 use crate::schema::table::{Column, ColumnType, Generation, Index, IndexPart, Table, TableName};
 
-pub(super) fn request() -> Request {
+pub(in crate::engine) fn request() -> Request {
     Request {
         connect: ConnectOptions {
             host: "localhost".to_owned(),
@@ -35,6 +35,7 @@ pub(super) fn request() -> Request {
         migration_uid: None,
         attempt: None,
         requested_by: String::new(),
+        stages: crate::engine::stage::Settings::default(),
         allowed_databases: Vec::new(),
     }
 }

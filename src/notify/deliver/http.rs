@@ -1,26 +1,21 @@
 //! One message by HTTP: a webhook, Slack or DingTalk. No redirect is followed; of an answer no more than
 //! its status is told, and of an error nothing that would show the URL.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use reqwest::{Client, RequestBuilder, Response, Url, redirect};
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
-use rustls::{ClientConfig, RootCertStore};
+use reqwest::{Client, RequestBuilder, Response, Url};
 use serde_json::{Value, json};
 
-use super::address::Resolver;
+use super::Failure;
 use super::queue::Letter;
-use super::{Failure, sign};
+use crate::http::secret::Secret;
+use crate::http::{self, sign};
 use crate::notify::file::{Receiver, Way};
 use crate::notify::notice::Notice;
-use crate::notify::secret::Secret;
 use crate::notify::template;
 
-/// Time for the connection, and for the whole exchange.
-const CONNECT: Duration = Duration::from_secs(5);
+/// Time for the whole exchange.
 const WHOLE: Duration = Duration::from_secs(10);
 /// Of DingTalk's answer so much is read; it is a short document.
 const ANSWER: usize = 4096;
@@ -31,32 +26,12 @@ const ANSWER: usize = 4096;
 ///
 /// When its certificates cannot be read.
 pub fn client(receiver: &Receiver) -> Result<Client, Failure> {
-    let builder = Client::builder()
-        .redirect(redirect::Policy::none())
-        .no_proxy()
-        .dns_resolver(Arc::new(Resolver))
-        .connect_timeout(CONNECT)
-        .timeout(WHOLE)
-        .pool_max_idle_per_host(0)
-        .user_agent(concat!("ghostship/", env!("CARGO_PKG_VERSION")))
-        .tls_backend_preconfigured(tls(receiver.authorities.as_deref())?);
-    builder.build().map_err(|_| Failure::Settings("the HTTP client cannot be made"))
-}
-
-/// The public authorities, which need no file of the system, and those that the receiver names.
-fn tls(authorities: Option<&str>) -> Result<ClientConfig, Failure> {
-    let unreadable = || Failure::Settings("the certificates in caFile cannot be read");
-    let mut roots = RootCertStore::from_iter(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-    if let Some(authorities) = authorities {
-        for certificate in CertificateDer::pem_slice_iter(authorities.as_bytes()) {
-            roots.add(certificate.map_err(|_| unreadable())?).map_err(|_| unreadable())?;
+    http::client(receiver.authorities.as_deref(), WHOLE).map_err(|error| match error {
+        http::Error::ReadCertificates => {
+            Failure::Settings("the certificates in caFile cannot be read")
         }
-    }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|_| Failure::Settings("TLS cannot be set up"))?;
-    Ok(config.with_root_certificates(roots).with_no_client_auth())
+        _ => Failure::Settings("the HTTP client cannot be made"),
+    })
 }
 
 /// Sends a letter once.

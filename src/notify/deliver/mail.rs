@@ -8,7 +8,8 @@ use lettre::transport::smtp::client::{Certificate, CertificateStore, Tls, TlsPar
 use lettre::{AsyncSmtpTransport, AsyncTransport, Tokio1Executor};
 use tokio::time::timeout;
 
-use super::{Failure, address, queue};
+use super::{Failure, queue};
+use crate::http::address;
 use crate::notify::file::{Mail, MailTls, Receiver};
 use crate::notify::template;
 

@@ -1,11 +1,9 @@
 //! Carries messages to one receiver, one after the other, each tried again for a while. A receiver that is
 //! down or silent holds up nobody but itself.
 
-pub mod address;
 mod http;
 mod mail;
 pub mod queue;
-pub mod sign;
 
 use std::convert::Infallible;
 use std::time::Duration;

@@ -21,6 +21,7 @@ pub(super) fn trials() -> Vec<Trial> {
         trial("pause_and_resume", pause_and_resume),
         trial("tuning_takes_effect", tuning),
         trial("postponed_until_it_is_allowed", postponed),
+        trial("a_stage_waits_until_somebody_approves", approved),
         trial_of("panic_without_a_controller", || Operator::start("panic"), panic),
         trial("abort_cleans_up", abort),
     ]
@@ -69,6 +70,31 @@ async fn postponed(shop: &mut Shop) -> Result<End> {
     ensure!(cut_over["state"] == "Done", "the cut-over is {cut_over}");
     let through = &cut_over["permission"]["through"];
     ensure!(through == "ghostship.dev/cut-over", "permission came through {through}");
+    Ok(End::Completed)
+}
+
+/// The approval is remembered with its author, and a revert of the annotation changes nothing.
+async fn approved(shop: &mut Shop) -> Result<End> {
+    let before = json!({"before": ["BeforeCopy", "BeforeCutOver"]});
+    shop.apply(&shop.migration("one", 0).with("/approval", before).0)?;
+    shop.wait_for_reason("one", "AwaitingApproval", STEP).await?;
+    shop.scene.registers.wait_for_more(200).await?;
+    ensure!(shop.scene.helpers().await?.is_empty(), "it did not wait for the first approval");
+    shop.annotate("one", "ghostship.dev/approve=BeforeCopy")?;
+    let at_swap = |status: &Value| status["report"]["hold"]["stage"] == "BeforeCutOver";
+    shop.wait_for_status("one", ("to wait at the swap", STEP), at_swap).await?;
+    shop.annotate("one", "ghostship.dev/approve-")?;
+    shop.scene.registers.wait_for_more(200).await?;
+    ensure!(!shop.scene.is_swapped().await?, "it did not wait for the second approval");
+    shop.annotate("one", "ghostship.dev/approve=BeforeCutOver")?;
+    let status = shop.wait_for_phase("one", "Succeeded", STEP).await?;
+    let approvals = status["approvals"].as_array().context("nobody is remembered")?;
+    let stages: Vec<&Value> = approvals.iter().map(|one| &one["stage"]).collect();
+    ensure!(stages == ["BeforeCopy", "BeforeCutOver"], "{approvals:?}");
+    for one in approvals {
+        ensure!(one["through"] == "ghostship.dev/approve" && one["at"].is_string(), "{one}");
+        ensure!(one["by"].as_str().is_some_and(|by| !by.is_empty()), "nobody knows who: {one}");
+    }
     Ok(End::Completed)
 }
 

@@ -10,6 +10,7 @@ use super::{CHART, SOON};
 use crate::support::cluster::{kubectl, kubectl_with_input};
 use crate::support::wait::wait_for;
 
+const APPROVE: &str = "approve";
 const CUT_OVER: &str = "cut-over";
 const PANIC: &str = "panic";
 const DELETE: &str = "delete-active";
@@ -17,6 +18,7 @@ const DELETE: &str = "delete-active";
 pub(super) fn trials() -> Vec<Trial> {
     vec![
         super::super::trial("packaging::only_approvers_let_a_migration_cut_over".into(), cut_over),
+        super::super::trial("packaging::only_approvers_approve".into(), approves),
         super::super::trial("packaging::what_is_latched_may_cut_over".into(), latched),
         super::super::trial("packaging::only_approvers_panic".into(), panics),
         super::super::trial("packaging::only_approvers_delete_what_runs".into(), deletes),
@@ -74,6 +76,7 @@ impl<'a> Stage<'a> {
         )?;
         self.begin("probe")?;
         for (policy, ask) in [
+            (APPROVE, annotate("ghostship.dev/approve", "BeforeCopy")),
             (CUT_OVER, annotate("ghostship.dev/cut-over", "allow")),
             (PANIC, json!({"spec": {"panic": true}})),
             (DELETE, annotate("ghostship.dev/delete", "allow")),
@@ -255,6 +258,30 @@ async fn latched() -> Result<()> {
 fn condition(name: &str, status: &str) -> Value {
     json!({"type": name, "status": status, "reason": "Test", "message": "",
         "lastTransitionTime": "2026-01-01T00:00:00Z"})
+}
+
+async fn approves() -> Result<()> {
+    use Who::{Approver, Controller, Developer};
+    let namespace = Namespace::create()?;
+    let stage = Stage::set(&namespace).await?;
+    let word = |stages: &str| annotate("ghostship.dev/approve", stages);
+    let silent = json!({"metadata": {"annotations": {"ghostship.dev/approve": null}}});
+    let demand = json!({"postponeCutOver": true, "approval": {"before": ["BeforeCopy"]}});
+    stage.create(Developer, &migration("one", demand), false)?;
+    let mut born = waiting("born");
+    born["metadata"]["annotations"] = json!({"ghostship.dev/approve": "BeforeCopy"});
+    refused(stage.create(Developer, &born, true), APPROVE).context("created with it")?;
+    refused(stage.patch(Developer, "one", &word("BeforeCopy")), APPROVE)?;
+    refused(stage.patch(Controller, "one", &word("BeforeCopy")), APPROVE)?;
+    let less = json!({"spec": {"approval": null}});
+    refused(stage.patch(Developer, "one", &less), APPROVE).context("it demands less")?;
+    let more = json!({"spec": {"approval": {"before": ["BeforeCopy", "BeforeCutOver"]}}});
+    stage.patch(Developer, "one", &more).context("it demands more")?;
+    stage.patch(Approver, "one", &word("BeforeCopy"))?;
+    stage.patch(Developer, "one", &json!({"spec": {"paused": true}}))?;
+    let both = word("BeforeCopy,BeforeCutOver");
+    refused(stage.patch(Developer, "one", &both), APPROVE).context("another stage")?;
+    stage.patch(Developer, "one", &silent).context("a tool re-applies what it holds")
 }
 
 async fn panics() -> Result<()> {

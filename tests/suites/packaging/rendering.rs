@@ -129,7 +129,9 @@ fn collect_given(
 
 /// Object by object; the namespace of the default is Helm's to make.
 async fn kustomize() -> Result<()> {
-    let policies = ["policies/cut-over.yaml", "policies/delete.yaml", "policies/panic.yaml"];
+    let policies =
+        ["approve", "cut-over", "delete", "panic"].map(|name| format!("policies/{name}.yaml"));
+    let policies: Vec<&str> = policies.iter().map(String::as_str).collect();
     let network = ["networkpolicy.yaml"];
     let cases: [(&str, &str, &[&str]); 6] = [
         ("default", "rbac.create=true", &[]),

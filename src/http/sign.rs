@@ -6,7 +6,7 @@ use hmac::{Hmac, Mac};
 use reqwest::Url;
 use sha2::Sha256;
 
-use crate::notify::secret::Secret;
+use super::secret::Secret;
 
 /// How keys begin that stand in base64, by the custom of Standard Webhooks.
 const ENCODED: &str = "whsec_";
