@@ -9,10 +9,10 @@ use crate::api::effective::{self, Change, Gate, Setting, Wishes};
 use crate::api::hooks::{Approvable, Check, MigrationStages, TargetStages};
 use crate::api::migration::{Strategy as ApiStrategy, VerifyMode as ApiVerifyMode};
 use crate::api::target::{LagBy as ApiLagBy, TlsMode as ApiTlsMode};
-use crate::api::throttle::Throttle;
+use crate::api::throttle::{ShortBinlog, Throttle};
 use crate::api::validate::{Control, ValidMigration, ValidTarget};
 use crate::engine::intent::{Command, CutOverGate, Intent, Tuning};
-use crate::engine::request::{ControlReplica, LagBy, Request, Strategy, VerifyMode};
+use crate::engine::request::{ControlReplica, LagBy, Probes, Request, Strategy, VerifyMode};
 use crate::engine::stage::{self, Stage};
 use crate::engine::throttle::Limits;
 use crate::engine::throttle::recovery;
@@ -57,7 +57,11 @@ pub fn request(target: ValidTarget, migration: ValidMigration, origin: Origin) -
     });
     Request {
         control_replicas: control_replicas.collect(),
-        query: target.query,
+        probes: Probes {
+            query: target.probes.query,
+            url: target.probes.http.map(|http| http.url),
+            free_disk: target.probes.free_disk,
+        },
         connect,
         table: TableName::new(migration.identity.database, migration.identity.table),
         alter: migration.identity.alter,
@@ -145,6 +149,7 @@ fn limits(throttle: &Throttle) -> Limits {
         max_commit_latency: throttle.max_commit_latency,
         max_history_list_length: throttle.max_history_list_length,
         max_redo_percent: throttle.max_redo_percent,
+        min_free_disk: throttle.min_free_disk,
         max_retries_per_minute: throttle.max_retries_per_minute,
         max_slowdown_percent: throttle.max_slowdown_percent,
     }
@@ -155,6 +160,7 @@ fn recovery(throttle: &Throttle) -> recovery::Settings {
     recovery::Settings {
         healthy_for: throttle.healthy_for.unwrap_or(default.healthy_for),
         max_resumes: throttle.max_resumes.unwrap_or(default.max_resumes),
+        gives_up: throttle.on_short_binlog == Some(ShortBinlog::GiveUp),
     }
 }
 

@@ -218,6 +218,7 @@ impl Chosen {
             max_history_list_length: self
                 .count("throttle.maxHistoryListLength", |it| it.max_history_list_length),
             max_redo_percent: self.count("throttle.maxRedoPercent", |it| it.max_redo_percent),
+            min_free_disk: self.pick("throttle.minFreeDisk", |it| it.throttle.min_free_disk, size),
             max_retries_per_minute: self
                 .count("throttle.maxRetriesPerMinute", |it| it.max_retries_per_minute),
             max_slowdown_percent: self.pick(
@@ -229,6 +230,11 @@ impl Chosen {
                 "throttle.niceRatio",
                 |it| it.throttle.nice_percent,
                 |percent| ratio(&u64::from(*percent)),
+            ),
+            on_short_binlog: self.pick(
+                "throttle.onShortBinlog",
+                |it| it.throttle.on_short_binlog,
+                |policy| format!("{policy:?}"),
             ),
             healthy_for: self.pick(
                 "throttle.autoResume.healthyFor",
@@ -278,6 +284,14 @@ fn load(limits: &BTreeMap<String, u64>) -> String {
     }
     let limits = limits.iter().map(|(name, limit)| format!("{name}: {limit}"));
     limits.collect::<Vec<_>>().join(", ")
+}
+
+/// In the largest unit that leaves a whole number.
+fn size(bytes: &u64) -> String {
+    let units = [(40, "Ti"), (30, "Gi"), (20, "Mi"), (10, "Ki")];
+    let fits = |shift: u32| *bytes > 0 && bytes.trailing_zeros() >= shift;
+    let unit = units.into_iter().find(|(shift, _)| fits(*shift));
+    unit.map_or_else(|| bytes.to_string(), |(shift, unit)| format!("{}{unit}", bytes >> shift))
 }
 
 fn ratio(percent: &u64) -> String {
@@ -412,14 +426,15 @@ mod tests {
                 "maxLoad": {"Threads_running": 5, "Innodb_row_lock_waits": 1},
                 "criticalLoad": {"Threads_running": 9}, "maxRunningPerCore": 5,
                 "maxCommitLatency": "50ms", "maxHistoryListLength": 6, "maxRedoPercent": 70,
-                "maxRetriesPerMinute": 8, "maxSlowdown": "1.4", "niceRatio": "0.05",
+                "minFreeDisk": "20480Mi",
+                "maxRetriesPerMinute": 8, "maxSlowdown": "1.4", "niceRatio": "0.05", "onShortBinlog": "GiveUp",
                 "autoResume": {"healthyFor": "10s", "max": 2}},
             "cutOver": {"lockBudget": "700ms", "maxAttempts": 4},
         });
         let list = |effective: Effective| -> Vec<(&str, String)> {
             effective.settings.into_iter().map(|one| (one.field, one.value)).collect()
         };
-        let text = |rows: [(&'static str, &str); 20]| rows.map(|(a, b)| (a, b.to_owned())).to_vec();
+        let text = |rows: [(&'static str, &str); 22]| rows.map(|(a, b)| (a, b.to_owned())).to_vec();
         let made = text([
             ("copy.threads", "3"),
             ("copy.chunkTime", "1s500ms"),
@@ -434,9 +449,11 @@ mod tests {
             ("throttle.maxCommitLatency", "50ms"),
             ("throttle.maxHistoryListLength", "6"),
             ("throttle.maxRedoPercent", "70"),
+            ("throttle.minFreeDisk", "20Gi"),
             ("throttle.maxRetriesPerMinute", "8"),
             ("throttle.maxSlowdown", "1.4"),
             ("throttle.niceRatio", "0.05"),
+            ("throttle.onShortBinlog", "GiveUp"),
             ("throttle.autoResume.healthyFor", "10s"),
             ("throttle.autoResume.max", "2"),
             ("cutOver.lockBudget", "700ms"),
@@ -456,9 +473,11 @@ mod tests {
             ("throttle.maxCommitLatency", "none"),
             ("throttle.maxHistoryListLength", "none"),
             ("throttle.maxRedoPercent", "none"),
+            ("throttle.minFreeDisk", "none"),
             ("throttle.maxRetriesPerMinute", "none"),
             ("throttle.maxSlowdown", "none"),
             ("throttle.niceRatio", "0"),
+            ("throttle.onShortBinlog", "Apply"),
             ("throttle.autoResume.healthyFor", "30s"),
             ("throttle.autoResume.max", "10"),
             ("cutOver.lockBudget", "1s"),

@@ -14,6 +14,8 @@ use super::migration::SchemaMigration;
 use super::validate::Violations;
 use super::{names, throttle};
 
+/// A URL without user and password.
+pub(super) const URL: &str = r"^https?://[^\s@]+$";
 /// How long a hook may take when nothing is said.
 const USUAL_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often the status is told, and after which time a hold is long, when nothing is said.
@@ -58,7 +60,7 @@ pub struct HttpHook {
     #[schemars(length(min = 1, max = 11))]
     pub stages: Vec<HookStage>,
     /// Where. No redirect is followed, and nothing is sent to link-local addresses.
-    #[schemars(length(min = 1, max = 1024), regex(pattern = r"^https?://[^\s@]+$"))]
+    #[schemars(length(min = 1, max = 1024), regex(pattern = URL))]
     pub url: String,
     /// How long it may take to answer, 1s to 5m; 10s when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -280,15 +282,7 @@ fn hook(hook: HttpHook, found: &mut Violations) -> Hook {
         "has other letters",
         "use letters, digits and - _ .",
     );
-    let rest = ["http://", "https://"].iter().find_map(|scheme| hook.url.strip_prefix(scheme));
-    let is_plain =
-        |rest: &str| !rest.is_empty() && !rest.contains('@') && !rest.contains(char::is_whitespace);
-    found.unless(
-        rest.is_some_and(is_plain),
-        "spec.hooks.http.url",
-        "is not a URL without user and password",
-        "write it as https://host/path; the receiver knows us by the signature",
-    );
+    check_url("spec.hooks.http.url", &hook.url, found);
     let bounds = (Duration::from_secs(1), Duration::from_mins(5));
     let timeout = hook.timeout.as_ref();
     let timeout = timeout
@@ -300,6 +294,19 @@ fn hook(hook: HttpHook, found: &mut Violations) -> Hook {
         timeout,
         failure_policy: hook.failure_policy,
     }
+}
+
+/// Notes when a URL is none, or has user and password.
+pub(super) fn check_url(field: &str, url: &str, found: &mut Violations) {
+    let rest = ["http://", "https://"].iter().find_map(|scheme| url.strip_prefix(scheme));
+    let is_plain =
+        |rest: &str| !rest.is_empty() && !rest.contains('@') && !rest.contains(char::is_whitespace);
+    found.unless(
+        rest.is_some_and(is_plain),
+        field,
+        "is not a URL without user and password",
+        "write it as https://host/path",
+    );
 }
 
 fn check(check: CheckQuery, found: &mut Violations) -> Check {

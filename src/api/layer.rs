@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::migration::{CopySettings, CutOverSettings};
 use super::target::Preset;
-use super::throttle::{self, Throttle, ThrottleSettings};
+use super::throttle::{self, ShortBinlog, Throttle, ThrottleSettings};
 use super::validate::Violations;
 
 /// The settings of one source, checked.
@@ -62,6 +62,7 @@ impl Layer {
             max_rows_per_second: Some(0),
             throttle: Throttle {
                 nice_percent: Some(0),
+                on_short_binlog: Some(ShortBinlog::Apply),
                 healthy_for: Some(Duration::from_secs(30)),
                 max_resumes: Some(10),
                 ..Throttle::default()
@@ -93,7 +94,7 @@ impl Layer {
                 chunk_time: Some(Duration::from_millis(250)),
                 throttle: Throttle {
                     max_load: running(50),
-                    nice_percent: Some(20),
+                    max_slowdown_percent: Some(130),
                     ..Throttle::default()
                 },
                 lock_budget: Some(Duration::from_millis(500)),

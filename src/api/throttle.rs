@@ -6,9 +6,14 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use kube::KubeSchema;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::hooks;
 use super::validate::Violations;
+
+/// The end of a name that means how quickly a status variable grows.
+const PER_SECOND: &str = "/s";
 
 /// When the migration yields to the application. What is absent has no limit.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -44,7 +49,7 @@ pub struct ThrottleSettings {
     )]
     pub max_stream_lag: Option<String>,
     /// Status variables of the server, each with the highest value at which the migration goes on, for
-    /// example `Threads_running: 30`. Above it nothing is copied, compared or swapped until the values
+    /// example `Threads_running: 30`, or `Questions/s: 5000` for how quickly one grows. Above it nothing is copied, compared or swapped until the values
     /// have been within their limits for two seconds; following the binlog goes on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(
@@ -53,7 +58,7 @@ pub struct ThrottleSettings {
             {"type": "integer", "format": "int64", "minimum": 0, "maximum": 9_007_199_254_740_991_i64})
     )]
     #[x_kube(
-        validation = Rule::new("self.all(name, name.matches('^[A-Za-z0-9_]{1,64}$'))")
+        validation = Rule::new("self.all(name, name.matches('^[A-Za-z0-9_]{1,64}(/s)?$'))")
             .message("maxLoad names status variables, for example Threads_running")
     )]
     pub max_load: Option<BTreeMap<String, u64>>,
@@ -65,7 +70,7 @@ pub struct ThrottleSettings {
             {"type": "integer", "format": "int64", "minimum": 0, "maximum": 9_007_199_254_740_991_i64})
     )]
     #[x_kube(
-        validation = Rule::new("self.all(name, name.matches('^[A-Za-z0-9_]{1,64}$'))")
+        validation = Rule::new("self.all(name, name.matches('^[A-Za-z0-9_]{1,64}(/s)?$'))")
             .message("criticalLoad names status variables, for example Threads_running")
     )]
     pub critical_load: Option<BTreeMap<String, u64>>,
@@ -89,6 +94,11 @@ pub struct ThrottleSettings {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 100), extend("format" = "int32"))]
     pub max_redo_percent: Option<u64>,
+    /// How much disk has to be free for the migration not to pause itself, in bytes or as `20Gi`. The
+    /// target's `probes.freeDisk` tells it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 20), regex(pattern = "^[0-9]{1,15}([KMGT]i)?$"))]
+    pub min_free_disk: Option<String>,
     /// Transactions of the migration that may be repeated in a minute, because of deadlocks or locks that
     /// are refused, before it pauses itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -105,9 +115,23 @@ pub struct ThrottleSettings {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 6), regex(pattern = "^([0-9]{1,2}([.][0-9]{1,2})?|100)$"))]
     pub nice_ratio: Option<String>,
+    /// What is done when the server is about to purge what the migration has yet to read. `Apply`: it has
+    /// paused copying long before, and goes on applying as long as it can. `GiveUp`: it also ends itself
+    /// when a tenth of the retention is left, and drops what it has made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_short_binlog: Option<ShortBinlog>,
     /// When a migration that has paused itself goes on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub auto_resume: Option<AutoResume>,
+}
+
+/// What is done when the server's binlog gets short.
+#[derive(JsonSchema, Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ShortBinlog {
+    #[expect(missing_docs, reason = "a text here would split the enum in the schema")]
+    Apply,
+    #[expect(missing_docs, reason = "a text here would split the enum in the schema")]
+    GiveUp,
 }
 
 /// When a migration that has paused itself goes on.
@@ -142,6 +166,28 @@ pub struct Probes {
             .message("query has to be one SELECT")
     )]
     pub query: Option<String>,
+    /// A URL that has to answer with a status from 200 to 299 for migrations to go on. It is asked each
+    /// second, and has two seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub http: Option<HttpProbe>,
+    /// One SELECT, whose first value is the free disk of the server in bytes, for `throttle.minFreeDisk`. It
+    /// is asked twice a second, in a read-only transaction, and has two seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 4096))]
+    #[x_kube(
+        validation = Rule::new("self.lowerAscii().matches('^(select|with)[^a-z0-9_]')")
+            .message("freeDisk has to be one SELECT")
+    )]
+    pub free_disk: Option<String>,
+}
+
+/// A URL that is asked.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HttpProbe {
+    /// Where. No redirect is followed, and nothing is sent to link-local addresses.
+    #[schemars(length(min = 1, max = 1024), regex(pattern = super::hooks::URL))]
+    pub url: String,
 }
 
 /// The settings of one source as they are meant, or those that hold; what nobody says is absent.
@@ -167,12 +213,16 @@ pub struct Throttle {
     pub max_history_list_length: Option<u64>,
     /// `maxRedoPercent`.
     pub max_redo_percent: Option<u64>,
+    /// `minFreeDisk`, in bytes.
+    pub min_free_disk: Option<u64>,
     /// `maxRetriesPerMinute`.
     pub max_retries_per_minute: Option<u64>,
     /// `maxSlowdown`, in percent.
     pub max_slowdown_percent: Option<u64>,
     /// `niceRatio`, in percent.
     pub nice_percent: Option<u32>,
+    /// `onShortBinlog`.
+    pub on_short_binlog: Option<ShortBinlog>,
     /// `autoResume.healthyFor`.
     pub healthy_for: Option<Duration>,
     /// `autoResume.max`.
@@ -205,6 +255,9 @@ pub(super) fn read(place: &str, settings: ThrottleSettings, found: &mut Violatio
         max_commit_latency,
         max_history_list_length: settings.max_history_list_length,
         max_redo_percent: settings.max_redo_percent,
+        min_free_disk: settings
+            .min_free_disk
+            .map(|text| size((place, "minFreeDisk"), &text, found)),
         max_retries_per_minute: settings.max_retries_per_minute,
         max_slowdown_percent: settings.max_slowdown.map(|ratio| {
             percent((place, "maxSlowdown"), &ratio, (105, "1.05", "1.4"), found).into()
@@ -212,20 +265,28 @@ pub(super) fn read(place: &str, settings: ThrottleSettings, found: &mut Violatio
         nice_percent: settings
             .nice_ratio
             .map(|ratio| percent((place, "niceRatio"), &ratio, (0, "0", "0.5"), found)),
+        on_short_binlog: settings.on_short_binlog,
         healthy_for,
         max_resumes: resume.max,
     }
 }
 
-/// The target's query; what is wrong with it is noted. The check is by words, so that it refuses rather too
-/// much: the administrator can write it differently.
-pub(super) fn read_query(query: Option<String>, found: &mut Violations) -> Option<String> {
-    let query = query?;
-    check_query("spec.probes.query", &query, found);
-    Some(query)
+/// What a target has asked; what is wrong with it is noted.
+pub(super) fn read_probes(probes: Probes, found: &mut Violations) -> Probes {
+    let queries = [("query", &probes.query), ("freeDisk", &probes.free_disk)];
+    for (field, query) in queries {
+        if let Some(query) = query {
+            check_query(&format!("spec.probes.{field}"), query, found);
+        }
+    }
+    if let Some(http) = &probes.http {
+        hooks::check_url("spec.probes.http.url", &http.url, found);
+    }
+    probes
 }
 
-/// Notes when somebody's query is not one SELECT that only reads.
+/// Notes when somebody's query is not one SELECT that only reads. The check is by words, so that it refuses
+/// rather too much: the administrator can write it differently.
 pub(super) fn check_query(field: &str, query: &str, found: &mut Violations) {
     let lower = query.to_lowercase();
     let mut words = lower.split(|c: char| !c.is_alphanumeric() && c != '_');
@@ -247,15 +308,31 @@ fn load(
 ) -> Option<BTreeMap<String, u64>> {
     let limits = limits?;
     let is_name = |name: &String| {
+        let name = name.strip_suffix(PER_SECOND).unwrap_or(name);
         !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
     };
     found.unless(
         limits.keys().all(is_name),
         &format!("{place}.throttle.{field}"),
         "has a name that no status variable has",
-        "name it as SHOW GLOBAL STATUS does, for example Threads_running",
+        "name it as SHOW GLOBAL STATUS does, for example Threads_running or Questions/s",
     );
     Some(limits)
+}
+
+/// A number of bytes, perhaps with a unit.
+fn size((place, field): (&str, &str), text: &str, found: &mut Violations) -> u64 {
+    let units = [("Ki", 10), ("Mi", 20), ("Gi", 30), ("Ti", 40)];
+    let unit = units.iter().find_map(|(unit, shift)| Some((text.strip_suffix(unit)?, *shift)));
+    let (digits, shift): (_, u32) = unit.unwrap_or((text, 0));
+    let bytes = digits.parse::<u64>().ok().and_then(|number| number.checked_mul(1 << shift));
+    found.unless(
+        bytes.is_some(),
+        &format!("{place}.throttle.{field}"),
+        "is no number of bytes",
+        "write it with Ki, Mi, Gi or Ti, for example 20Gi",
+    );
+    bytes.unwrap_or_default()
 }
 
 fn percent(
@@ -303,7 +380,7 @@ mod tests {
         ];
         for (query, is_one) in rows {
             let mut found = Violations::of("MigrationTarget");
-            read_query(Some(query.to_owned()), &mut found);
+            check_query("spec.probes.query", query, &mut found);
             assert_eq!(found.none(()).is_ok(), is_one, "{query}");
         }
     }

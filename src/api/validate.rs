@@ -18,7 +18,7 @@ use super::layer::{Layer, Settings};
 use super::migration::{SchemaMigration, Strategy, VerifyMode};
 use super::structure::{Fault, faults};
 use super::target::{ControlReplica, MigrationTarget, MigrationTargetSpec, Preset, TlsMode};
-use super::throttle;
+use super::throttle::{self, Probes};
 use super::{API_VERSION, SYSTEM_DATABASES, duration};
 
 /// Why a manifest is refused; the texts are part of the interface.
@@ -64,8 +64,8 @@ pub struct ValidTarget {
     pub server_name: Option<String>,
     /// Hosts and ports of the replicas whose lag is watched.
     pub control_replicas: Vec<ControlReplica>,
-    /// A query whose first value has to be 0 for migrations to go on.
-    pub query: Option<String>,
+    /// What is asked before migrations go on.
+    pub probes: Probes,
     /// What it demands at the stages.
     pub stages: TargetStages,
     /// Patterns of databases that may be changed; empty allows all.
@@ -237,7 +237,7 @@ pub fn target(document: &Value) -> Result<ValidTarget, Vec<Violation>> {
         tls: spec.tls.mode,
         server_name: spec.tls.server_name,
         control_replicas: replicas,
-        query: throttle::read_query(spec.probes.unwrap_or_default().query, &mut found),
+        probes: throttle::read_probes(spec.probes.unwrap_or_default(), &mut found),
         stages: hooks::of_target(spec.hooks, spec.approval, spec.checks, &mut found),
         allowed_databases: allowed,
         settings,

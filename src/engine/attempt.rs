@@ -293,13 +293,14 @@ async fn copy(
     if context.plan.stored.phase.compares_written_keys() {
         context.flow().backlog.track_dirty();
     }
-    throttle::query::hold_until_known(&context);
+    throttle::hold_until_known(&context);
     let mut tasks = TaskGroup::new();
     tasks.spawn("the stream", changes::follow::follow(Arc::clone(&context), stream));
     tasks.spawn("the heartbeat", heartbeat::beat(Arc::clone(&context)));
     tasks.spawn("the watch of replicas", throttle::replicas::watch(Arc::clone(&context)));
     tasks.spawn("the watch of the server", throttle::server::watch(Arc::clone(&context)));
     tasks.spawn("the target's query", throttle::query::watch(Arc::clone(&context)));
+    tasks.spawn("the target's URL", throttle::http::watch(Arc::clone(&context)));
     tasks.spawn("the watch of slowness", throttle::slowdown::watch(Arc::clone(&context)));
     tasks.spawn("auto-pause", throttle::recovery::watch(Arc::clone(&context)));
     if let Gate::Barrier(barrier) = &context.gate {
@@ -339,7 +340,16 @@ fn stream_server_id(epoch: u64, connection: u64) -> u32 {
 /// How driving ended.
 enum End {
     Swapped,
-    Told(Command),
+    Told(Told),
+}
+
+/// Why it has to end early.
+#[derive(Clone, Copy)]
+enum Told {
+    /// The user wants it.
+    Wish(Command),
+    /// The server is about to purge what is still needed.
+    RetentionOver,
 }
 
 /// Drives the stages; when the user asks for the end, gives the running step a short time to finish.
@@ -356,7 +366,7 @@ async fn drive_until_told(
     };
     let limit = match (context.swap_sent.load(Ordering::Acquire), told) {
         (true, _) => WIND_DOWN * 10,
-        (false, Command::Panic) => Duration::ZERO,
+        (false, Told::Wish(Command::Panic)) => Duration::ZERO,
         (false, _) => WIND_DOWN,
     };
     let mut result = tokio::time::timeout(limit, &mut driving).await;
@@ -372,16 +382,17 @@ async fn drive_until_told(
     }
 }
 
-async fn told_to_end(context: &Context, stop: &CancellationToken) -> Command {
+async fn told_to_end(context: &Context, stop: &CancellationToken) -> Told {
     let mut intent = context.intent.clone();
     loop {
         let command = intent.borrow_and_update().command;
         if matches!(command, Command::Panic | Command::Abort | Command::Leave) {
-            return command;
+            return Told::Wish(command);
         }
         tokio::select! {
-            changed = intent.changed() => if changed.is_err() { return Command::Leave },
-            () = stop.cancelled() => return Command::Leave,
+            changed = intent.changed() => if changed.is_err() { return Told::Wish(Command::Leave) },
+            () = stop.cancelled() => return Told::Wish(Command::Leave),
+            () = context.retention_over.cancelled() => return Told::RetentionOver,
         }
     }
 }
@@ -436,30 +447,40 @@ async fn drive(context: &Context) -> Result<()> {
 
 /// Ends the attempt after the tasks have stopped.
 async fn finish(context: Arc<Context>, end: Result<End>, meter: &Meter) -> Result<Outcome> {
-    let swapped = match end {
-        Ok(End::Swapped) => true,
-        Ok(End::Told(Command::Panic)) => {
-            abort::end_sessions(&context).await;
-            return Ok(Outcome::Panicked);
-        }
-        Ok(End::Told(Command::Abort)) => false,
-        Ok(End::Told(Command::Leave | Command::Run | Command::Pause)) => return Ok(Outcome::Left),
-        Err(error) => return Err(error),
-    };
+    let end = end?;
+    if let End::Told(Told::Wish(command)) = end
+        && command != Command::Abort
+    {
+        return Ok(match command {
+            Command::Panic => {
+                abort::end_sessions(&context).await;
+                Outcome::Panicked
+            }
+            _ => Outcome::Left,
+        });
+    }
     let mut session = context.open(Role::Control).await?;
     let control = &context.plan.tables.control;
     control::check_fence(&mut session, control, context.epoch).await?;
     let stored = control::load_state(&mut session, control).await?;
     let state = stored.unwrap_or(context.state().await);
     let unfinished = resume::unfinished(&context.plan.request, state, context.epoch);
-    if swapped {
-        meter.enter(PhaseKind::CleanUp);
-        let (cleaned, ()) = tokio::join!(
-            clean_up::run(session, unfinished, meter),
-            context.gates.tell_swapped(meter)
-        );
-        cleaned
-    } else {
-        abort::drop_helpers(session, unfinished).await
+    match end {
+        End::Swapped => {
+            meter.enter(PhaseKind::CleanUp);
+            let (cleaned, ()) = tokio::join!(
+                clean_up::run(session, unfinished, meter),
+                context.gates.tell_swapped(meter)
+            );
+            cleaned
+        }
+        End::Told(Told::Wish(_)) => abort::drop_helpers(session, unfinished).await,
+        End::Told(Told::RetentionOver) => {
+            tracing::warn!(
+                "the migration gives up: the server is about to purge what it has yet to read"
+            );
+            abort::drop_helpers(session, unfinished).await?;
+            Err(Error::GivenUp { refusal: throttle::retention::given_up() })
+        }
     }
 }

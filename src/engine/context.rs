@@ -111,6 +111,8 @@ pub struct Context {
     pub lane_mode: watch::Sender<LaneMode>,
     /// The last own marker seen in the stream.
     pub marker_seen: watch::Sender<u64>,
+    /// Cancelled when the server is about to purge what is still needed, and the migration shall give up.
+    pub retention_over: CancellationToken,
     /// Counts releases of a stream that holds behind a marker.
     pub stream_released: watch::Sender<u64>,
     /// Markers sent and held.
@@ -178,6 +180,7 @@ impl Context {
             lane_done: Notify::new(),
             lane_mode: watch::Sender::new(LaneMode::Run),
             marker_seen: watch::Sender::new(0),
+            retention_over: CancellationToken::new(),
             stream_released: watch::Sender::new(0),
             echoes: Echoes::default(),
             beats: Beats::default(),

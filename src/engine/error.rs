@@ -40,6 +40,12 @@ pub enum Error {
         /// Reason, cause and remedy.
         refusal: Refusal,
     },
+    /// The migration has ended itself and dropped what it had made.
+    #[error("{}", .refusal.message)]
+    GivenUp {
+        /// Reason, cause and remedy.
+        refusal: Refusal,
+    },
     /// Another worker holds the fence.
     #[error("another worker has taken over")]
     Superseded,

@@ -53,6 +53,7 @@ pub fn disposition(error: &Error) -> Disposition {
         Error::HandleKey { .. }
         | Error::Refused { .. }
         | Error::Blocked { .. }
+        | Error::GivenUp { .. }
         | Error::Superseded
         | Error::BrokenInvariant { .. }
         | Error::Panicked { .. }
@@ -123,13 +124,19 @@ impl Failure {
     pub fn of(error: Error, request: &Request, phase: PhaseKind) -> Self {
         let text = chain(&error);
         let refused = matches!(error, Error::Refused { .. });
+        let kept = match &error {
+            Error::GivenUp { .. } => {
+                format!("{} is untouched; the helper tables are dropped", request.table)
+            }
+            _ => kept(refused, request, phase),
+        };
         let mut refusals = refusals(error, text);
         let first = refusals.remove(0);
         Self {
             reason: first.reason,
             message: first.message,
             remedy: first.remedy,
-            kept: kept(refused, request, phase),
+            kept,
             refused,
             others: refusals,
         }
@@ -166,7 +173,7 @@ fn refusals(error: Error, text: String) -> Vec<Refusal> {
         |reason, remedy: &str| vec![Refusal { reason, message: text, remedy: remedy.to_owned() }];
     match error {
         Error::Refused { refusals } if !refusals.is_empty() => refusals,
-        Error::Blocked { refusal } => vec![refusal],
+        Error::Blocked { refusal } | Error::GivenUp { refusal } => vec![refusal],
         Error::Query { source, .. } => match source.class() {
             ErrorClass::DataDoesNotFit { column } => vec![misfit::plain(column.as_deref())],
             class => {

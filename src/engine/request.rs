@@ -13,8 +13,8 @@ pub struct Request {
     pub connect: ConnectOptions,
     /// Replicas that are watched.
     pub control_replicas: Vec<ControlReplica>,
-    /// A query whose first value has to be 0 for the run to go on.
-    pub query: Option<String>,
+    /// What the administrator has asked while it runs.
+    pub probes: Probes,
     /// The table to be changed.
     pub table: TableName,
     /// The user's ALTER text.
@@ -41,6 +41,17 @@ pub struct Request {
     pub stages: stage::Settings,
     /// Patterns of databases that may be changed; empty allows all but the system databases.
     pub allowed_databases: Vec<String>,
+}
+
+/// What the administrator of the target has asked while a run goes on. None of it is shown.
+#[derive(Clone, Default)]
+pub struct Probes {
+    /// A query whose first value has to be 0 for the run to go on.
+    pub query: Option<String>,
+    /// A URL that has to answer with success for the run to go on.
+    pub url: Option<String>,
+    /// A query whose first value is the free disk of the server, in bytes.
+    pub free_disk: Option<String>,
 }
 
 /// A replica that is watched.

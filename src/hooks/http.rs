@@ -55,7 +55,7 @@ async fn exchange(hook: &Hook, keys: &Loaded, document: &Document) -> Result<Vec
         .header("webhook-timestamp", second.to_string())
         .header("webhook-signature", sign::webhook(&keys.key, &document.id, second, &body))
         .body(body);
-    let answer = request.send().await.map_err(|error| failure(&error).to_owned())?;
+    let answer = request.send().await.map_err(|error| http::failure(&error).to_owned())?;
     let status = answer.status();
     if status.is_redirection() {
         return Err(format!("answered {}, a redirect, which is not followed", status.as_u16()));
@@ -68,23 +68,13 @@ async fn exchange(hook: &Hook, keys: &Loaded, document: &Document) -> Result<Vec
 
 async fn read(mut answer: Response) -> Result<Vec<u8>, String> {
     let mut body = Vec::new();
-    while let Some(part) = answer.chunk().await.map_err(|error| failure(&error).to_owned())? {
+    while let Some(part) = answer.chunk().await.map_err(|error| http::failure(&error).to_owned())? {
         if body.len() + part.len() > LARGEST {
             return Err(format!("answered more than {LARGEST} bytes"));
         }
         body.extend_from_slice(&part);
     }
     Ok(body)
-}
-
-fn failure(error: &reqwest::Error) -> &'static str {
-    if error.is_timeout() {
-        "gave no answer in time"
-    } else if error.is_connect() {
-        "cannot be reached: the name, the address, the port or the certificate"
-    } else {
-        "broke off"
-    }
 }
 
 /// Who is only told need not say anything.

@@ -69,6 +69,30 @@ pub fn url(text: &str) -> Result<Url, Error> {
     }
 }
 
+/// The status that a URL answers with.
+///
+/// # Errors
+///
+/// Why there is none, in words that do not show the URL.
+pub async fn look(text: &str, authorities: Option<&str>, limit: Duration) -> Result<u16, String> {
+    let unusable = |error: Error| error.to_string();
+    let client = client(authorities, limit).map_err(unusable)?;
+    let request = client.get(url(text).map_err(unusable)?);
+    let answer = request.send().await.map_err(|error| failure(&error).to_owned())?;
+    Ok(answer.status().as_u16())
+}
+
+/// Why there was no answer, in words that do not show the URL.
+pub fn failure(error: &reqwest::Error) -> &'static str {
+    if error.is_timeout() {
+        "gave no answer in time"
+    } else if error.is_connect() {
+        "cannot be reached: the name, the address, the port or the certificate"
+    } else {
+        "broke off"
+    }
+}
+
 fn tls(authorities: Option<&str>) -> Result<ClientConfig, Error> {
     let mut roots = RootCertStore::from_iter(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
     if let Some(authorities) = authorities {

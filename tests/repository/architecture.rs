@@ -18,7 +18,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("schema", &[]),
     ("sql", &["schema"]),
     ("mysql", &["sql", "schema"]),
-    ("engine", &["mysql", "sql", "schema", "tasks", "failpoint"]),
+    ("engine", &["mysql", "sql", "schema", "http", "tasks", "failpoint"]),
     ("schedule", &[]),
     ("api", &["schedule"]),
     (

@@ -14,9 +14,12 @@ use tokio::time::Instant;
 use crate::support::client::{Client, ident};
 use crate::support::database::Database;
 use crate::support::ghostship::Ghostship;
+use crate::support::receiver::{Manner, Receiver, free_port};
+use crate::support::registers::TABLE;
 use crate::support::scene::{RUN, Scene, Shape, expect_code};
 use crate::support::server::{Flavour, PrivateServer, Server};
 use crate::support::settings;
+use crate::support::wait::wait_for;
 
 /// Connections that a quiet test stays below, writers, worker and verification together.
 const QUIET: u64 = 60;
@@ -37,6 +40,10 @@ pub(crate) fn trials() -> Vec<Trial> {
         super::trial("guard::what_replicas_have_to_apply_holds".to_owned(), apply_backlog),
         super::trial("guard::lag_by_the_status_of_a_replica_holds".to_owned(), status_lag),
         super::trial("guard::the_query_of_the_target_holds".to_owned(), query),
+        super::trial("guard::the_url_of_the_target_holds".to_owned(), url),
+        super::trial("guard::a_url_that_leads_astray_holds".to_owned(), astray),
+        super::trial("guard::the_growth_of_a_status_variable_holds".to_owned(), growth),
+        super::trial("guard::gives_up_before_the_binlog_is_purged".to_owned(), gives_up),
         super::trial("guard::a_query_that_fails_holds".to_owned(), broken_query),
         super::trial("guard::pauses_on_danger_and_goes_on".to_owned(), danger),
         super::trial("guard::asks_a_person_after_enough_resumes".to_owned(), asks),
@@ -248,6 +255,98 @@ async fn broken_query() -> Result<()> {
     root.exec("CREATE TABLE closed (why INT NOT NULL)").await?;
     root.close().await?;
     expect_end(scene, run).await
+}
+
+/// One that answers as told, on a port that another one may just have left.
+async fn again(port: u16, manner: Manner) -> Result<Receiver> {
+    let start = async || {
+        let started = Receiver::on(port, manner.clone()).await;
+        Ok(started.map_err(|error| error.to_string()))
+    };
+    wait_for("the port to be free", RUN, start).await
+}
+
+async fn url() -> Result<()> {
+    let mut scene = Scene::shared("guard_url", Flavour::Gtid, Shape::default()).await?;
+    let port = free_port()?;
+    let open = again(port, Manner::Answer(204, "")).await?;
+    let url = open.url("/may?token=canary");
+    scene.manifest.set_target(&[("/probes", json!({"http": {"url": url}}))])?;
+    let mut run = begin(&mut scene, json!({}))?;
+    let copied = |line: &Value| line["rowsCopied"].as_u64() > Some(0);
+    run.wait_until("rows are copied while it says yes", RUN, copied).await?;
+    drop(open);
+    let closed = again(port, Manner::Answer(503, "")).await?;
+    expect_held(&mut scene, &mut run, ("http", "answers 503, and not 200")).await?;
+    drop(closed);
+    let gone = |line: &Value| tells(line, "http", "cannot be read: cannot be reached");
+    run.wait_until("nobody answers", RUN, gone).await?;
+    let open = again(port, Manner::Answer(200, "anything")).await?;
+    let ended = run.wait(RUN).await?;
+    ensure!(!ended.words().contains("canary"), "the URL was shown");
+    expect_code(&ended, 0)?;
+    drop(open);
+    scene.expect_completed().await
+}
+
+/// Redirects are not followed, also not to where the answer would be yes; and nobody asks the machine's own
+/// metadata.
+async fn astray() -> Result<()> {
+    let mut scene = Scene::shared("guard_astray", Flavour::Gtid, Shape::default()).await?;
+    let yes = Receiver::start(Manner::Answer(200, "")).await?;
+    let elsewhere = Receiver::start(Manner::Redirect(yes.url("/"))).await?;
+    scene.manifest.set_target(&[("/probes", json!({"http": {"url": elsewhere.url("/")}}))])?;
+    let mut run = begin(&mut scene, json!({}))?;
+    expect_held(&mut scene, &mut run, ("http", "302, a redirect, which is not followed")).await?;
+    ensure!(yes.got().is_empty(), "the redirect was followed");
+    run.signal("TERM")?;
+    run.wait(RUN).await?;
+    let metadata = json!({"http": {"url": "http://169.254.169.254/latest"}});
+    scene.manifest.set_target(&[("/probes", metadata)])?;
+    let mut run = scene.run(None)?;
+    let forbidden = |line: &Value| tells(line, "http", "an address that is not allowed");
+    run.wait_until("the address is not asked", RUN, forbidden).await?;
+    run.signal("TERM")?;
+    run.wait(RUN).await?;
+    scene.manifest.set_target(&[("/probes", json!({}))])?;
+    let run = scene.run(None)?;
+    expect_end(scene, run).await
+}
+
+async fn growth() -> Result<()> {
+    let server = Server::private("guard-growth", &[])?;
+    let mut scene = Scene::on(server.server(), "guard_growth", Shape::default()).await?;
+    let mut run = begin(&mut scene, json!({"maxLoad": {"Com_commit/s": 1}}))?;
+    expect_held(&mut scene, &mut run, ("maxLoad", "above its maxLoad of 1")).await?;
+    scene.manifest.set(&[("/throttle", json!({"maxLoad": {"Com_commit/s": 1_000_000_000}}))])?;
+    expect_end(scene, run).await
+}
+
+/// Whoever locks the shadow table keeps changes from being applied, until it is too late.
+async fn gives_up() -> Result<()> {
+    let server = Server::private("guard-gives-up", &["--binlog-expire-logs-seconds=20"])?;
+    let mut scene = Scene::on(server.server(), "guard_gives_up", Shape::default()).await?;
+    let mut run = begin(&mut scene, json!({"onShortBinlog": "GiveUp"}))?;
+    let copied = |line: &Value| line["rowsCopied"].as_u64() > Some(0);
+    run.wait_until("rows are copied", RUN, copied).await?;
+    let mut holder = scene.database.connect().await?;
+    let shadow = ident(&format!("{TABLE}_gho"));
+    holder.exec(&format!("LOCK TABLES {shadow} READ")).await?;
+    let short = |line: &Value| tells(line, "retention", "may purge in 0h00m what a restart");
+    let line = run.wait_until("it says so long before", RUN, short).await?;
+    ensure!(line["binlogHeadroomSeconds"].as_u64() > Some(4), "it said so late: {line}");
+    let given_up = async || {
+        let said = run.said();
+        Ok(if said.contains("gives up") { Ok(()) } else { Err(said) })
+    };
+    wait_for("it gives up", RUN, given_up).await?;
+    holder.close().await?;
+    let ended = run.wait(RUN).await?;
+    expect_code(&ended, 1)?;
+    let words = ended.words();
+    ensure!(words.contains("RetentionShort") && words.contains("are dropped"), "{words}");
+    ensure!(scene.ledger().await? == ["Aborted"], "the ledger has {:?}", scene.ledger().await?);
+    scene.expect_untouched().await
 }
 
 /// Connections that do nothing but count.

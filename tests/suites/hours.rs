@@ -299,7 +299,7 @@ async fn origins() -> Result<()> {
         ("copy.maxRowsPerSecond", "500", "Migration"),
         ("throttle.maxLag", "none", "Default"),
         ("throttle.maxLoad", "Threads_running: 50", "Preset"),
-        ("throttle.niceRatio", "0.2", "Preset"),
+        ("throttle.maxSlowdown", "1.3", "Preset"),
         ("cutOver.lockBudget", "2s", "Target"),
         ("cutOver.maxAttempts", "0", "Default"),
     ];

@@ -6,6 +6,7 @@ mod checksum;
 mod cluster;
 mod crash;
 mod cut_over;
+mod disk;
 mod files;
 mod frame;
 mod gate;
@@ -60,6 +61,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     trials.extend(obstacles::trials());
     trials.extend(wishes::trials());
     trials.extend(guard::trials());
+    trials.extend(disk::trials());
     trials.extend(hours::trials());
     trials.extend(throttle::trials());
     trials.extend(refusals::trials());

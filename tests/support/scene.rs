@@ -62,9 +62,14 @@ impl Scene {
 
     /// Lays a scene out on this server.
     pub(crate) async fn on(server: &Server, label: &str, shape: Shape) -> Result<Self> {
+        Self::within(server, Database::create(server, label).await?, shape).await
+    }
+
+    /// Lays a scene out in this database.
+    pub(crate) async fn within(server: &Server, database: Database, shape: Shape) -> Result<Self> {
         let seed = seed();
-        eprintln!("{label}: seed {seed}");
-        let database = Arc::new(Database::create(server, label).await?);
+        eprintln!("{}: seed {seed}", database.name);
+        let database = Arc::new(database);
         let rows = registers::lay_out(&database, shape.rows, shape.unique).await?;
         let directory = tempfile::tempdir()?;
         let mut manifest = Manifest::write(directory.path(), server, &database, (TABLE, ALTER))?;
@@ -145,6 +150,17 @@ impl Scene {
 
     /// Checks what has to hold after one migration that was completed and keeps its old table.
     pub(crate) async fn expect_completed(mut self) -> Result<()> {
+        self.expect_swapped_once().await?;
+        self.end().await
+    }
+
+    /// The same in a database that cannot be removed while its server runs.
+    pub(crate) async fn expect_completed_there(mut self) -> Result<()> {
+        self.expect_swapped_once().await?;
+        self.compare().await.map(drop)
+    }
+
+    async fn expect_swapped_once(&mut self) -> Result<()> {
         self.registers.wait_for_more(20).await.context("after the swap")?;
         ensure!(self.is_swapped().await?, "the table was not swapped");
         let ledger = self.ledger().await?;
@@ -152,7 +168,7 @@ impl Scene {
         let old = leftovers::expect_old_table(&self.database, &self.tables).await?;
         let old_id = table_id(&self.database, &old).await?;
         ensure!(old_id == Some(self.first_id), "the old table has the id {old_id:?}");
-        self.end().await
+        Ok(())
     }
 
     /// Checks what has to hold when no helper may be left, and the table is as before.
@@ -165,10 +181,14 @@ impl Scene {
 
     /// Ends the load, compares the table, and looks for sessions and locks.
     pub(crate) async fn end(self) -> Result<()> {
+        self.compare().await?.remove().await
+    }
+
+    async fn compare(self) -> Result<Arc<Database>> {
         let written = self.registers.stop(&self.database).await?;
         ensure!(written > 100, "the run does not count: only {written} operations were held");
         leftovers::expect_no_session(&self.database).await?;
-        self.database.remove().await
+        Ok(self.database)
     }
 }
 

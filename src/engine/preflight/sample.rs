@@ -23,7 +23,7 @@ pub(in crate::engine) fn request() -> Request {
             tag: String::new(),
         },
         control_replicas: Vec::new(),
-        query: None,
+        probes: crate::engine::request::Probes::default(),
         table: TableName::new("shop", "orders"),
         alter: "ENGINE=InnoDB".to_owned(),
         strategy: Strategy::Copy,

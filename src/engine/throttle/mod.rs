@@ -2,8 +2,11 @@
 //! thing and states its reason here; the row copy, verification and the cut-over ask whether any of them
 //! holds. A signal that cannot see counts as bad news.
 
+mod asked;
 mod commit;
+mod disk;
 mod history;
+pub mod http;
 mod judge;
 pub mod load;
 mod probe;
@@ -25,6 +28,7 @@ use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
 
+pub use self::asked::hold_until_known;
 pub use self::signal::Signal;
 use super::meter::Meter;
 
@@ -51,6 +55,8 @@ pub struct Limits {
     pub max_history_list_length: Option<u64>,
     /// How full the redo log may be, in percent.
     pub max_redo_percent: Option<u64>,
+    /// How much disk has to be free, in bytes.
+    pub min_free_disk: Option<u64>,
     /// Transactions of ours that may be repeated in a minute.
     pub max_retries_per_minute: Option<u64>,
     /// How many times slower than its baseline the application may be, in percent: 140 is 1.4 times.

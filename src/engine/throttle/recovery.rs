@@ -21,11 +21,13 @@ pub struct Settings {
     pub healthy_for: Duration,
     /// How often it does without a person.
     pub max_resumes: u32,
+    /// Whether it gives up before the server purges what it has yet to read.
+    pub gives_up: bool,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { healthy_for: Duration::from_secs(30), max_resumes: 10 }
+        Self { healthy_for: Duration::from_secs(30), max_resumes: 10, gives_up: false }
     }
 }
 
@@ -108,7 +110,7 @@ impl Recovery {
 }
 
 fn words(why: &str, settings: Settings, used_up: bool) -> String {
-    let Settings { healthy_for, max_resumes } = settings;
+    let Settings { healthy_for, max_resumes, .. } = settings;
     match used_up {
         false => format!(
             "paused itself: {why}; it goes on when nothing was in its way for {healthy_for:?}"
@@ -197,7 +199,8 @@ fn note(context: &Context, pause: &mut Option<Pause>, reason: Option<String>) {
 mod tests {
     use super::*;
 
-    const SETTINGS: Settings = Settings { healthy_for: Duration::from_secs(30), max_resumes: 2 };
+    const SETTINGS: Settings =
+        Settings { healthy_for: Duration::from_secs(30), max_resumes: 2, gives_up: false };
 
     fn critical() -> Dangers {
         let words = Some("too much".to_owned());

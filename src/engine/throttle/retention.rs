@@ -1,10 +1,12 @@
 //! The head-room of the binlog's retention: how long the server still keeps what a restart of the migration
 //! would have to read. When half of it is gone the copy makes way for applying.
 
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::signal::Signal;
 use crate::engine::context::Context;
+use crate::engine::reason::{Reason, Refusal};
 use crate::mysql::position::Position;
 
 /// Since when the durable position is where it is.
@@ -19,6 +21,13 @@ impl Durable {
         let headroom = retention.saturating_sub(standing + context.meter.stream_behind());
         context.meter.update(|progress| progress.binlog_headroom = Some(headroom));
         context.throttle.state(Signal::Retention, danger(headroom, retention));
+        let gives_up = context.tuning().recovery.gives_up;
+        if gives_up
+            && is_last_moment(headroom, retention)
+            && !context.swap_sent.load(Ordering::Acquire)
+        {
+            context.retention_over.cancel();
+        }
     }
 
     /// How long the position has not moved.
@@ -31,6 +40,21 @@ impl Durable {
             }
         }
     }
+}
+
+/// Whether so little is left that giving up is better than being cut off.
+fn is_last_moment(headroom: Duration, retention: Duration) -> bool {
+    headroom < retention / 10
+}
+
+/// What the user reads when the migration has given up.
+pub fn given_up() -> Refusal {
+    Refusal::new(
+        Reason::RetentionShort,
+        "changes could not be applied for so long that the server was about to purge what the migration had \
+         yet to read",
+        "raise binlog_expire_logs_seconds, or end what kept changes from being applied, and start again",
+    )
 }
 
 fn danger(headroom: Duration, retention: Duration) -> Option<String> {
@@ -63,6 +87,12 @@ mod tests {
         assert_eq!(danger(12 * HOUR, 24 * HOUR), None);
         let words = danger(11 * HOUR, 24 * HOUR).unwrap_or_default();
         assert!(words.contains("for 24h00m and may purge in 11h00m"), "{words}");
+    }
+
+    #[test]
+    fn a_tenth_of_the_retention_is_the_last_moment() {
+        assert!(!is_last_moment(HOUR, 10 * HOUR));
+        assert!(is_last_moment(HOUR - Duration::from_secs(1), 10 * HOUR));
     }
 
     #[test]

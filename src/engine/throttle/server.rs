@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::Limits;
 use super::commit::CommitLatency;
+use super::disk::FreeDisk;
 use super::history::HistoryListLength;
 use super::load::{CriticalLoad, MaxLoad};
 use super::probe::Watched;
@@ -32,6 +33,7 @@ struct Health {
     redo: Watched<RedoPercent>,
     stream: Watched<StreamLag>,
     retries: Watched<Retries>,
+    disk: Watched<FreeDisk>,
 }
 
 /// Watches until the attempt ends. What cannot be read never ends the attempt.
@@ -72,6 +74,7 @@ impl Health {
             Watched::<CommitLatency>::is_limited(limits),
             Watched::<StreamLag>::is_limited(limits),
             Watched::<Retries>::is_limited(limits),
+            Watched::<FreeDisk>::is_limited(limits),
         ]
         .contains(&true)
     }
@@ -85,6 +88,8 @@ impl Health {
         self.history.look(context, session.as_deref_mut(), limits).await;
         self.redo.look(context, session.as_deref_mut(), limits).await;
         self.stream.look(context, session.as_deref_mut(), limits).await;
-        self.retries.look(context, session, limits).await;
+        self.retries.look(context, session.as_deref_mut(), limits).await;
+        // The last one: the query is somebody's, and its end may be that of the session.
+        self.disk.look(context, session, limits).await;
     }
 }

@@ -37,8 +37,12 @@ pub enum Signal {
     MaxHistoryListLength,
     /// A fuller redo log than `throttle.maxRedoPercent`.
     MaxRedoPercent,
+    /// Less free disk than `throttle.minFreeDisk`.
+    MinFreeDisk,
     /// The target's query.
     Query,
+    /// The target's URL.
+    Http,
     /// The application is measured without the migration, for `throttle.maxSlowdown`.
     Baseline,
     /// The application is slower than `throttle.maxSlowdown` allows.
@@ -64,7 +68,7 @@ pub enum Setting<'a> {
 
 impl Signal {
     /// Those that look at something and have a limit of their own.
-    pub const LIMITED: [Self; 12] = [
+    pub const LIMITED: [Self; 13] = [
         Self::CriticalLoad,
         Self::CriticalLag,
         Self::MaxRetriesPerMinute,
@@ -76,6 +80,7 @@ impl Signal {
         Self::MaxCommitLatency,
         Self::MaxHistoryListLength,
         Self::MaxRedoPercent,
+        Self::MinFreeDisk,
         Self::MaxSlowdown,
     ];
 
@@ -95,7 +100,9 @@ impl Signal {
             Self::MaxCommitLatency => "maxCommitLatency",
             Self::MaxHistoryListLength => "maxHistoryListLength",
             Self::MaxRedoPercent => "maxRedoPercent",
+            Self::MinFreeDisk => "minFreeDisk",
             Self::Query => "query",
+            Self::Http => "http",
             Self::Baseline => "baseline",
             Self::MaxSlowdown => "maxSlowdown",
             Self::MaxRowsPerSecond => "maxRowsPerSecond",
@@ -118,6 +125,8 @@ impl Signal {
             Self::MaxCommitLatency => "the time of a commit",
             Self::MaxHistoryListLength => "the length of the history list",
             Self::MaxRedoPercent => "the redo log's filling",
+            Self::MinFreeDisk => "the free disk",
+            Self::Http => "the answer of the target's URL",
             Self::Query => "the answer to the target's query",
             Self::Baseline | Self::MaxSlowdown => "the time of the application's statements",
             Self::MaxRowsPerSecond | Self::NiceRatio => "the speed of the row copy",
@@ -136,7 +145,11 @@ impl Signal {
     pub(super) fn pauses(self) -> bool {
         matches!(
             self,
-            Self::CriticalLoad | Self::CriticalLag | Self::MaxRetriesPerMinute | Self::Retention
+            Self::CriticalLoad
+                | Self::CriticalLag
+                | Self::MaxRetriesPerMinute
+                | Self::MinFreeDisk
+                | Self::Retention
         )
     }
 
@@ -154,10 +167,12 @@ impl Signal {
             Self::MaxRunningPerCore => limits.max_running_per_core.map(Setting::Count),
             Self::MaxHistoryListLength => limits.max_history_list_length.map(Setting::Count),
             Self::MaxRedoPercent => limits.max_redo_percent.map(Setting::Count),
+            Self::MinFreeDisk => limits.min_free_disk.map(Setting::Count),
             Self::MaxSlowdown => limits.max_slowdown_percent.map(Setting::Count),
             Self::AutoPause
             | Self::Retention
             | Self::Query
+            | Self::Http
             | Self::Baseline
             | Self::MaxRowsPerSecond
             | Self::NiceRatio
