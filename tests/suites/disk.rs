@@ -131,8 +131,8 @@ async fn little() -> Result<()> {
     let held = run.wait_until("it pauses for the disk", RUN, paused).await?;
     scene.manifest.set(&[("/copy", json!({"threads": 2, "maxRowsPerSecond": 0}))])?;
     scene.registers.wait_for_more(200).await?;
-    let later =
-        run.wait_until("a later line", RUN, |line| line["backlog"] != held["backlog"]).await?;
+    let is_later = |line: &Value| line["type"] == "progress" && *line != held;
+    let later = run.wait_until("a later line", RUN, is_later).await?;
     ensure!(is_paused_for(&later, words), "it is no longer paused: {later}");
     root.exec("UPDATE disks SET free = 64424509440").await?;
     root.close().await?;
