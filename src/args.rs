@@ -248,6 +248,10 @@ pub struct ControllerArguments {
     /// Address of the live page and the HTTP API for all migrations that are watched; none when absent.
     #[arg(long, env = "GHOSTSHIP_LISTEN_API", value_name = "ADDRESS")]
     pub listen_api: Option<SocketAddr>,
+    /// Folder with tls.crt and tls.key, by which the API is served with TLS; they are read anew when they
+    /// change. Without TLS when absent.
+    #[arg(long, env = "GHOSTSHIP_API_TLS", value_name = "DIR", requires = "listen_api")]
+    pub api_tls: Option<PathBuf>,
     /// Audience that the tokens of the API's callers must be made for.
     #[arg(long, env = "GHOSTSHIP_API_AUDIENCE", default_value = "ghostship")]
     pub api_audience: String,

@@ -47,8 +47,10 @@ fn settings(arguments: ControllerArguments, logging: Logging) -> Settings {
             identity: arguments.pod,
         },
         notify: arguments.notify,
-        front: arguments
-            .listen_api
-            .map(|listen| Front { listen, audience: arguments.api_audience }),
+        front: arguments.listen_api.map(|listen| Front {
+            listen,
+            tls: arguments.api_tls,
+            audience: arguments.api_audience,
+        }),
     }
 }

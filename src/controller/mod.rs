@@ -43,6 +43,7 @@ use crate::api::migration::SchemaMigration;
 use crate::api::names;
 use crate::notify::Notifier;
 use crate::probes;
+use crate::serve::tls;
 use crate::shutdown::Signals;
 
 /// A resource is looked at anew so often even when nothing tells that it changed.
@@ -80,6 +81,8 @@ pub struct Settings {
 pub struct Front {
     /// Where it is served.
     pub listen: SocketAddr,
+    /// Folder with the certificate and its key; without TLS when absent.
+    pub tls: Option<PathBuf>,
     /// Audience that its callers' tokens must be made for.
     pub audience: String,
 }
@@ -123,6 +126,12 @@ pub enum Error {
         address: SocketAddr,
         /// What the system says.
         source: std::io::Error,
+    },
+    /// The API cannot be served with TLS.
+    #[error("cannot serve the API with TLS")]
+    ReadCertificate {
+        /// What is wrong.
+        source: tls::Error,
     },
     /// The metrics cannot be made.
     #[error("cannot make the metrics")]

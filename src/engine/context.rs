@@ -245,6 +245,15 @@ impl Context {
         self.intent.borrow().paused()
     }
 
+    /// Publishes how far it is.
+    pub fn sample(&self) {
+        let (rows, backlog) = {
+            let flow = self.flow();
+            (flow.backlog.claims().rows_copied(), flow.backlog.queued() + flow.backlog.held())
+        };
+        self.meter.sample(rows, backlog as u64);
+    }
+
     /// Has the user's wishes read anew; whether that succeeded.
     pub async fn read_wishes(&self) -> bool {
         self.wishes.read_anew(READ_LIMIT).await

@@ -93,6 +93,14 @@ impl Beside<'_> {
         }
     }
 
+    /// Has what is told be that of now.
+    fn sample(&self) {
+        match self {
+            Self::Nothing { .. } => {}
+            Self::Following(context) | Self::Comparing(context, _) => context.sample(),
+        }
+    }
+
     /// Does what must not wait.
     async fn look_after(&mut self) -> Result<()> {
         match self {
@@ -242,6 +250,7 @@ impl Gates {
 
     /// Asks, and does meanwhile what must not wait.
     async fn hear(&self, stage: Stage, beside: &mut Beside<'_>) -> Result<Answer> {
+        beside.sample();
         let document = self.document(stage, beside.meter(), None);
         let mut asking = pin!(self.settings.asker.ask(document));
         let began = Instant::now();

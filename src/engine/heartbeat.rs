@@ -61,7 +61,7 @@ pub async fn beat(context: Arc<Context>) -> Result<()> {
             Err(error) => return Err(error),
         }
         hit("heartbeat.written");
-        sample(&context);
+        context.sample();
         if context.pause_for(INTERVAL).await.is_err() {
             wait_for_end(&context).await;
             return Ok(());
@@ -79,12 +79,4 @@ fn is_table_locked(error: &Error) -> bool {
 /// The attempt winds down: whoever asked for the end cancels the group.
 async fn wait_for_end(context: &Context) {
     context.stop.cancelled().await;
-}
-
-fn sample(context: &Context) {
-    let (rows, backlog) = {
-        let flow = context.flow();
-        (flow.backlog.claims().rows_copied(), flow.backlog.queued() + flow.backlog.held())
-    };
-    context.meter.sample(rows, backlog as u64);
 }

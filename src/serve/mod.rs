@@ -8,6 +8,7 @@ pub mod limit;
 mod problem;
 mod routes;
 pub mod samples;
+pub mod tls;
 pub mod tuning;
 pub mod view;
 
@@ -17,9 +18,9 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use axum::serve::Listener;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use tokio::net::TcpListener;
 
 pub use self::problem::Problem;
 use self::samples::Series;
@@ -133,7 +134,7 @@ pub enum Hosts {
 ///
 /// When the socket fails.
 pub async fn serve<B: Backend>(
-    listener: TcpListener,
+    listener: impl Listener<Addr = SocketAddr>,
     hosts: Hosts,
     backend: Arc<B>,
 ) -> io::Result<Infallible> {

@@ -77,6 +77,7 @@ const PLACES: &[(&str, &[&str])] = &[
     ("prometheus", &["src/controller/", "src/worker/metrics.rs"]),
     ("reqwest", &["src/hooks/http.rs", "src/http/", "src/notify/"]),
     ("rustix", &["src/hooks/command.rs"]),
+    ("tokio_rustls", &["src/serve/tls.rs"]),
     ("lettre", &["src/notify/"]),
     ("indicatif", &["src/cli/"]),
     ("println", &["src/cli/", "src/main.rs"]),

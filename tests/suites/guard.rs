@@ -44,6 +44,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         super::trial("guard::a_url_that_leads_astray_holds".to_owned(), astray),
         super::trial("guard::the_growth_of_a_status_variable_holds".to_owned(), growth),
         super::trial("guard::gives_up_before_the_binlog_is_purged".to_owned(), gives_up),
+        super::trial("guard::a_hostile_query_does_nothing".to_owned(), hostile_query),
         super::trial("guard::a_query_that_fails_holds".to_owned(), broken_query),
         super::trial("guard::pauses_on_danger_and_goes_on".to_owned(), danger),
         super::trial("guard::asks_a_person_after_enough_resumes".to_owned(), asks),
@@ -243,6 +244,35 @@ async fn query() -> Result<()> {
     expect_held(&mut scene, &mut run, ("query", "answers 1, and not 0")).await?;
     root.exec("DELETE FROM closed").await?;
     root.close().await?;
+    expect_end(scene, run).await
+}
+
+/// What an administrator's query reaches by a function writes nothing, and what takes its time is ended.
+async fn hostile_query() -> Result<()> {
+    let mut scene = Scene::shared("guard_hostile", Flavour::Gtid, Shape::default()).await?;
+    let mut root = gate(&mut scene).await?;
+    let twin = ident(&scene.database.twin);
+    root.exec("SET GLOBAL log_bin_trust_function_creators = 1").await?;
+    let body = "MODIFIES SQL DATA BEGIN INSERT INTO closed VALUES (7); RETURN 0; END";
+    root.exec(&format!("CREATE FUNCTION sly() RETURNS INT {body}")).await?;
+    let ask = |query: &str| json!({"query": query});
+    scene.manifest.set_target(&[("/probes", ask(&format!("SELECT {twin}.sly()")))])?;
+    let mut run = begin(&mut scene, json!({}))?;
+    expect_held(&mut scene, &mut run, ("query", "cannot be read")).await?;
+    ensure!(root.texts("SELECT why FROM closed").await?.is_empty(), "the query has written");
+    run.signal("TERM")?;
+    run.wait(RUN).await?;
+    scene.manifest.set_target(&[("/probes", ask("SELECT SLEEP(30) + 4242"))])?;
+    let mut run = scene.run(None)?;
+    expect_held(&mut scene, &mut run, ("query", "cannot be read")).await?;
+    let sleeping =
+        "SELECT ID FROM information_schema.PROCESSLIST WHERE TIME > 5 AND INFO LIKE '%+ 4242'";
+    ensure!(root.texts(sleeping).await?.is_empty(), "the query goes on");
+    run.signal("TERM")?;
+    run.wait(RUN).await?;
+    scene.manifest.set_target(&[("/probes", ask("SELECT 0"))])?;
+    root.close().await?;
+    let run = scene.run(None)?;
     expect_end(scene, run).await
 }
 

@@ -1,10 +1,10 @@
 //! Whoever calls the HTTP API: of a run, whose address it says and whose token is in a file, or of a controller.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use reqwest::{Client, Method, Response};
+use reqwest::{Certificate, Client, ClientBuilder, Method, Response};
 use serde_json::Value;
 
 use super::ghostship::Ghostship;
@@ -45,9 +45,11 @@ impl Caller {
         Ok((run, Self { url: format!("http://{address}"), token, client: client()? }))
     }
 
-    /// Whoever calls another server.
-    pub(crate) fn at(url: String, token: String) -> Result<Self> {
-        Ok(Self { url, token, client: client()? })
+    /// Whoever calls another server, and trusts this certificate alone.
+    pub(crate) fn at(url: String, token: String, trusted: &Path) -> Result<Self> {
+        let trusted = Certificate::from_pem(&std::fs::read(trusted)?)?;
+        let client = builder().tls_certs_only([trusted]).build()?;
+        Ok(Self { url, token, client })
     }
 
     /// Sends a request with the token and perhaps a body, again when it comes too early after others.
@@ -120,7 +122,11 @@ impl Caller {
 }
 
 fn client() -> Result<Client> {
+    Ok(builder().build()?)
+}
+
+fn builder() -> ClientBuilder {
     // A second test finds it installed.
     drop(rustls::crypto::ring::default_provider().install_default());
-    Ok(Client::builder().timeout(Duration::from_secs(30)).no_proxy().build()?)
+    Client::builder().timeout(Duration::from_secs(30)).no_proxy()
 }

@@ -1,15 +1,16 @@
 //! A real SMTP server as a child process: `e2e/tools/smtpd`, with STARTTLS, AUTH and a certificate of its own.
 
-use std::fs;
 use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use serde_json::Value;
 use tempfile::TempDir;
+
+use super::certificate;
 
 /// Time for a first start, which may fetch packages.
 const START: Duration = Duration::from_secs(100);
@@ -27,12 +28,12 @@ impl MailServer {
     /// Starts one that takes mails of `user` with this password.
     pub(crate) fn start(password: &str) -> Result<Self> {
         let directory = tempfile::tempdir()?;
-        let (certificate, key) =
-            (directory.path().join("certificate.pem"), directory.path().join("key.pem"));
-        make_certificate(&certificate, &key)?;
+        let pem = directory.path().join("certificate.pem");
+        let key = directory.path().join("key.pem");
+        certificate::make(&pem, &key)?;
         let program = concat!(env!("CARGO_MANIFEST_DIR"), "/e2e/tools/smtpd");
         let mut child = Command::new(program)
-            .args([&certificate, &key])
+            .args([&pem, &key])
             .env("SMTPD_PASSWORD", password)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -66,31 +67,4 @@ impl Drop for MailServer {
         drop(self.child.kill());
         drop(self.child.wait());
     }
-}
-
-/// An authority is not a server: two certificates in one would be refused.
-fn make_certificate(certificate: &Path, key: &Path) -> Result<()> {
-    let made = Command::new("openssl")
-        .args([
-            "req",
-            "-x509",
-            "-newkey",
-            "rsa:2048",
-            "-nodes",
-            "-days",
-            "2",
-            "-subj",
-            "/CN=localhost",
-        ])
-        .args(["-addext", "subjectAltName=DNS:localhost", "-addext", "basicConstraints=CA:FALSE"])
-        .arg("-keyout")
-        .arg(key)
-        .arg("-out")
-        .arg(certificate)
-        .stderr(Stdio::null())
-        .status()
-        .context("openssl is needed")?;
-    ensure!(made.success(), "openssl made no certificate");
-    ensure!(!fs::read(certificate)?.is_empty(), "the certificate is empty");
-    Ok(())
 }

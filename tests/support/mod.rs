@@ -5,6 +5,7 @@ pub(crate) mod browser;
 pub(crate) mod bystander;
 pub(crate) mod caller;
 pub(crate) mod case;
+pub(crate) mod certificate;
 pub(crate) mod client;
 pub(crate) mod cluster;
 pub(crate) mod compare;

@@ -58,6 +58,7 @@ pub(crate) struct Proxy {
 struct Shared {
     client: Client,
     bad_watches: AtomicBool,
+    no_reviews: AtomicBool,
     fault: Mutex<Option<(usize, Moment)>>,
     writes: Mutex<Vec<Write>>,
     fired: Notify,
@@ -71,6 +72,7 @@ impl Proxy {
         let shared = Arc::new(Shared {
             client,
             bad_watches: AtomicBool::new(false),
+            no_reviews: AtomicBool::new(false),
             fault: Mutex::default(),
             writes: Mutex::default(),
             fired: Notify::new(),
@@ -98,6 +100,11 @@ impl Proxy {
         self.shared.bad_watches.store(true, Ordering::SeqCst);
     }
 
+    /// Whether nobody answers who calls and what they may.
+    pub(crate) fn refuse_reviews(&self, refuse: bool) {
+        self.shared.no_reviews.store(refuse, Ordering::SeqCst);
+    }
+
     /// Holds the write with this number, counted from now, from 1.
     pub(crate) fn hold(&self, number: usize, moment: Moment) {
         let at = self.writes().len() + number;
@@ -122,6 +129,10 @@ impl Drop for Proxy {
 }
 
 async fn pass(State(shared): State<Arc<Shared>>, request: Request) -> Response {
+    let is_review = request.uri().path().ends_with("reviews");
+    if is_review && shared.no_reviews.load(Ordering::SeqCst) {
+        return StatusCode::SERVICE_UNAVAILABLE.into_response();
+    }
     let answer = match is_write(&request) {
         true => shared.write(request).await,
         false => shared.forward(request).await,

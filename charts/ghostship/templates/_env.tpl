@@ -10,6 +10,7 @@
   "GHOSTSHIP_NOTIFY" (ternary "/notifications/notifications.yaml" "" (ne .Values.notifications.existingSecret ""))
   "GHOSTSHIP_LISTEN" "0.0.0.0:8080"
   "GHOSTSHIP_LISTEN_API" (ternary "0.0.0.0:8081" "" .Values.api.enabled)
+  "GHOSTSHIP_API_TLS" (ternary "/api-tls" "" (and .Values.api.enabled (ne .Values.api.tlsSecret "")))
   "GHOSTSHIP_API_AUDIENCE" (ternary .Values.api.audience "" .Values.api.enabled)
   "GHOSTSHIP_LEASE" (include "ghostship.name" .)
   "GHOSTSHIP_LOG" .Values.log.level

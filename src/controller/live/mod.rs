@@ -8,6 +8,8 @@ mod view;
 use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::future::pending;
+use std::io;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -31,6 +33,7 @@ use crate::api::legal::{self, Command, Stage};
 use crate::api::migration::SchemaMigration;
 use crate::api::{control, names};
 use crate::serve::samples::{Rings, Series};
+use crate::serve::tls::{self, TlsListener};
 use crate::serve::view::Migration;
 use crate::serve::{self, Action, Backend, Caller, Done, Hosts, Problem, Selection, tuning};
 
@@ -54,7 +57,7 @@ struct Live {
 
 /// Serves the API as long as the process lives; nothing when the settings have none.
 pub(super) async fn serve(client: Client, settings: Settings, recorder: Recorder) -> Error {
-    let Some(Front { listen: address, audience }) = settings.front.clone() else {
+    let Some(Front { listen: address, tls, audience }) = settings.front.clone() else {
         return pending().await;
     };
     let listener = match TcpListener::bind(address).await {
@@ -66,13 +69,26 @@ pub(super) async fn serve(client: Client, settings: Settings, recorder: Recorder
     let rings = Mutex::new(Rings::new(SAMPLES));
     let live = Arc::new(Live { access, client, recorder, stores, rings });
     tokio::select! {
-        served = serve::serve(listener, Hosts::Any, Arc::clone(&live)) => match served {
-            Err(source) => Error::Listen { address, source },
-            Ok(never) => match never {},
+        error = listen((listener, tls), Arc::clone(&live)) => match error {
+            Ok(source) => Error::Listen { address, source },
+            Err(source) => Error::ReadCertificate { source },
         },
         never = live.sample() => match never {},
         never = watching => match never {},
     }
+}
+
+/// Why it is no longer served; the other error when it cannot begin.
+async fn listen(
+    (listener, tls): (TcpListener, Option<PathBuf>),
+    live: Arc<Live>,
+) -> Result<io::Error, tls::Error> {
+    let served = match tls {
+        Some(folder) => serve::serve(TlsListener::new(listener, folder)?, Hosts::Any, live).await,
+        None => serve::serve(listener, Hosts::Any, live).await,
+    };
+    let Err(error) = served;
+    Ok(error)
 }
 
 /// What is watched beside the controller's own watch, which only the one that leads has.

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::faults::trial;
 use super::{ROWS, STEP};
 use crate::support::caller::Caller;
+use crate::support::certificate;
 use crate::support::cluster::kubectl;
 use crate::support::controller::Controller;
 use crate::support::operator::{Operator, apply};
@@ -34,15 +35,20 @@ async fn rights(server: &'static PodServer) -> Result<()> {
     let shop = Shop::open(Site { label: "api", operator, server, shape }).await?;
     let proxy = Proxy::start(client().await?).await?;
     let address = format!("127.0.0.1:{}", free_port()?);
-    let more = ["--listen-api", &address, "--api-audience", AUDIENCE];
+    let folder = tempfile::tempdir()?;
+    let certificate = folder.path().join("tls.crt");
+    certificate::make(&certificate, &folder.path().join("tls.key"))?;
+    let place = folder.path().to_string_lossy();
+    let more = ["--listen-api", &address, "--api-audience", AUDIENCE, "--api-tls", &place];
     let mut controller = Controller::start_with(&shop, &proxy, "api", &more)?;
     shop.apply(&shop.migration("one", 0).with("/postponeCutOver", json!(true)).0)?;
     shop.wait_for_reason("one", "CutOverPostponed", STEP)
         .await
         .with_context(|| controller.log())?;
-    let url = format!("http://{address}");
-    let as_ = |token: String| Caller::at(url.clone(), token);
+    let url = format!("https://{address}");
+    let as_ = |token: String| Caller::at(url.clone(), token, &certificate);
     everybody(&shop, &as_).await.with_context(|| controller.log())?;
+    nobody_in_doubt(&shop, &as_, &proxy).await.with_context(|| controller.log())?;
     shop.wait_for_phase("one", "Succeeded", STEP).await.with_context(|| controller.log())?;
     controller.kill();
     let namespace = shop.namespace.clone();
@@ -86,6 +92,30 @@ async fn everybody(shop: &Shop, as_: &impl Fn(String) -> Result<Caller>) -> Resu
     expect(editor.act("pause", None).await?, 400)?;
     let approver = as_(account(shop, "approver", &["get", "list", "patch"], &["approve"])?)?;
     approver.change(&format!("cut-over{one}"), None).await
+}
+
+/// Rights that were taken away end within seconds; nobody is let in while nobody can be asked.
+async fn nobody_in_doubt(
+    shop: &Shop,
+    as_: &impl Fn(String) -> Result<Caller>,
+    proxy: &Proxy,
+) -> Result<()> {
+    let one = format!("?namespace={}&name=one", shop.namespace);
+    let passing = as_(account(shop, "passing", &["get", "list"], &[])?)?;
+    expect(seen(&passing, &one).await?, 200)?;
+    shop.kubectl(&["delete", "rolebinding", "passing"])?;
+    let refused = async |expected: u16| {
+        wait_for("the refusal", SOON, async || {
+            let (status, answer) = seen(&passing, &one).await?;
+            Ok(if status == expected { Ok(()) } else { Err((status, answer)) })
+        })
+        .await
+    };
+    refused(403).await?;
+    proxy.refuse_reviews(true);
+    refused(503).await?;
+    proxy.refuse_reviews(false);
+    refused(403).await
 }
 
 async fn seen(caller: &Caller, selection: &str) -> Result<(u16, Value)> {
