@@ -269,8 +269,8 @@ async fn reconcile(
 }
 
 async fn look(migration: &SchemaMigration, context: &Context) -> Result<Action, Error> {
-    let observed = observe::observe(context, migration).await?;
-    let observed = hook_jobs::make(&context.client, observed).await?;
+    let mut observed = observe::observe(context, migration).await?;
+    Box::pin(hook_jobs::make(&context.client, &mut observed)).await?;
     let decision = decide(&observed);
     let (namespace, name) = (&migration.metadata.namespace, &migration.metadata.name);
     tracing::debug!(namespace, name, ?decision, "decided");

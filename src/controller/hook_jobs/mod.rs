@@ -59,7 +59,7 @@ async fn look(
 
 /// Makes the Jobs that are missing. A name that exists already is a Job that was made before; what the API
 /// server refuses is no answer.
-pub(super) async fn make(client: &Client, mut observed: Observed) -> Result<Observed, Error> {
+pub(super) async fn make(client: &Client, observed: &mut Observed) -> Result<(), Error> {
     let migration = &observed.migration;
     let namespace = migration.metadata.namespace.as_deref().unwrap_or_default();
     let jobs: Api<Job> = Api::namespaced(client.clone(), namespace);
@@ -87,5 +87,5 @@ pub(super) async fn make(client: &Client, mut observed: Observed) -> Result<Obse
         let (id, number, hook) = (&asked.question.id, asked.question.number, &asked.name);
         tracing::info!(namespace, id, number, hook, job = ?asked.job, "a hook is asked");
     }
-    Ok(observed)
+    Ok(())
 }
