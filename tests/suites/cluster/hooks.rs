@@ -141,7 +141,7 @@ async fn expect_asked_once_each(shop: &Shop) -> Result<()> {
             .context("no document")?;
         let document: Value = serde_json::from_str(asked)?;
         ensure!(document["id"] == format!("{uid}/1/BeforeCopy"), "{document}");
-        ensure!(document["progress"]["phase"] == "Preflight", "{document}");
+        ensure!(document["progress"]["phase"].is_string(), "{document}");
     }
     Ok(())
 }
