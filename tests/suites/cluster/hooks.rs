@@ -2,6 +2,7 @@
 //! told once; a controller that is killed around a Job makes no second one; and nobody who waits for a Job
 //! keeps a deletion or a panic from being heard.
 
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, ensure};
@@ -10,7 +11,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::control::expect_stopped;
-use super::{End, STEP, faults, trial};
+use super::{End, NODE, STEP, conclude, faults, in_shop};
 use crate::support::cluster::kubectl;
 use crate::support::controller::Controller;
 use crate::support::hook_image::hook_image;
@@ -53,6 +54,23 @@ pub(super) fn trials() -> Vec<Trial> {
     ];
     trials.extend(killed);
     trials
+}
+
+/// A test in a small shop of its own, which the shared controller minds.
+fn trial(
+    label: &'static str,
+    body: impl AsyncFnOnce(&mut Shop) -> Result<End> + Send + 'static,
+) -> Trial {
+    Trial::test(format!("cluster::{label}"), move || {
+        let _beside_others = NODE.read().unwrap_or_else(PoisonError::into_inner);
+        let run = || {
+            let (operator, server) = (Operator::shared()?, PodServer::shared()?);
+            hook_image()?;
+            let site = Site { label, operator, server, shape: SHAPE };
+            runtime::block_on(in_shop(site, body))
+        };
+        conclude(label, run())
+    })
 }
 
 /// One hook of the target at these stages.
@@ -170,17 +188,19 @@ async fn denies(shop: &mut Shop) -> Result<End> {
 }
 
 async fn hangs(shop: &mut Shop) -> Result<End> {
-    set_hook(shop, &["BeforeCutOver"], "5s")?;
+    set_hook(shop, &["BeforeCutOver"], "10s")?;
     set_answer(shop, "hang")?;
     shop.apply(&shop.migration("one", 0).0)?;
     let held = |status: &Value| status["report"]["hold"]["reason"] == "HookUnanswered";
     let status = shop.wait_for_status("one", ("HookUnanswered", STEP), held).await?;
     let hold = &status["report"]["hold"];
     let words = hold["message"].as_str().unwrap_or_default();
-    ensure!(words.contains("took longer than 5s and was ended"), "{hold}");
+    ensure!(words.contains("took longer than 10s and was ended"), "{hold}");
     ensure!(hold["stage"] == "BeforeCutOver", "{hold}");
     shop.scene.registers.wait_for_more(100).await?;
     ensure!(!shop.scene.is_swapped().await?, "swapped without an answer");
+    // What a hook runs, and for how long, is read for each question.
+    set_hook(shop, &["BeforeCutOver"], "2m")?;
     set_answer(shop, "0")?;
     shop.wait_for_phase("one", "Succeeded", STEP).await?;
     Ok(End::Completed)
