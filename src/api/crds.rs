@@ -1,7 +1,7 @@
 //! All kinds as custom resource definitions in YAML: what `ghostship crds` prints and `crds/` holds.
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
-    CustomResourceDefinition, JSON, JSONSchemaProps,
+    CustomResourceDefinition, JSON, JSONSchemaProps, JSONSchemaPropsOrArray,
 };
 use kube::CustomResourceExt;
 
@@ -69,6 +69,9 @@ fn forbid_null(schema: &mut JSONSchemaProps) {
         choices.retain(|choice| !choice.0.is_null());
     }
     schema.properties.iter_mut().flatten().for_each(|(_, field)| forbid_null(field));
+    if let Some(JSONSchemaPropsOrArray::Schema(items)) = &mut schema.items {
+        forbid_null(items);
+    }
 }
 
 #[cfg(test)]
@@ -96,6 +99,14 @@ mod tests {
             for foreign in ["uint", "anyOf", "oneOf", "additionalProperties: false", "$ref"] {
                 assert!(!text.contains(foreign), "{foreign} in {:?}", crd.metadata.name);
             }
+        }
+    }
+
+    #[test]
+    fn no_field_may_be_null() {
+        for crd in all() {
+            let text = document(&crd).unwrap();
+            assert!(!text.contains("nullable"), "{:?}", crd.metadata.name);
         }
     }
 

@@ -10,6 +10,7 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::hook_jobs::{self, JobHook, JobHookSpec};
 use super::migration::SchemaMigration;
 use super::validate::Violations;
 use super::{names, throttle};
@@ -30,6 +31,13 @@ pub struct TargetHooks {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 16))]
     pub http: Option<Vec<HttpHook>>,
+    /// Jobs whose exit code is the answer. In a cluster only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(
+        length(max = 4),
+        extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"])
+    )]
+    pub jobs: Option<Vec<JobHookSpec>>,
     /// Time between two tellings of stage Status, 1s to 24h; 1m when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64), regex(pattern = crate::api::duration::PATTERN))]
@@ -192,10 +200,12 @@ pub struct StartAfter {
 }
 
 /// What a target demands at the stages.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct TargetStages {
     /// Who is asked by HTTP.
     pub http: Vec<Hook>,
+    /// Which Jobs are asked.
+    pub jobs: Vec<JobHook>,
     /// Time between two tellings of the status.
     pub status_interval: Duration,
     /// How long a hold is no long one.
@@ -266,6 +276,7 @@ pub(super) fn of_target(
         "give each its own",
     );
     TargetStages {
+        jobs: hook_jobs::of_target(hooks.jobs, found),
         status_interval,
         throttled_after,
         approval: approval.unwrap_or_default().before.into_iter().collect(),
@@ -334,6 +345,7 @@ impl Default for TargetStages {
     fn default() -> Self {
         Self {
             http: Vec::new(),
+            jobs: Vec::new(),
             status_interval: USUAL_INTERVAL,
             throttled_after: USUAL_LONG,
             approval: BTreeSet::new(),

@@ -7,6 +7,7 @@ pub mod control;
 pub mod crds;
 pub mod duration;
 pub mod effective;
+pub mod hook_jobs;
 pub mod hooks;
 pub mod hours;
 pub mod layer;

@@ -12,6 +12,10 @@ pub const ABANDON: &str = "ghostship.dev/abandon";
 pub const NOTIFIED: &str = "ghostship.dev/notified";
 /// Annotation: what was last done through the HTTP API, by whom and when, as JSON.
 pub const LAST_API_ACTION: &str = "ghostship.dev/last-api-action";
+/// Annotation of a hook's pod: the document that it is told.
+pub const DOCUMENT: &str = "ghostship.dev/document";
+/// Annotation of a hook's Job: since when its question is asked.
+pub const ASKED_AT: &str = "ghostship.dev/asked-at";
 /// The finalizer of migrations that may have left something on a server.
 pub const FINALIZER: &str = "ghostship.dev/clean-up";
 /// Label: name of the migration that an object belongs to.
@@ -20,6 +24,10 @@ pub const MIGRATION: &str = "ghostship.dev/migration";
 pub const ATTEMPT: &str = "ghostship.dev/attempt";
 /// Label: what a worker does: `migrate` or `clean-up`.
 pub const PURPOSE: &str = "ghostship.dev/purpose";
+/// Label: the hook whose Job it is.
+pub const HOOK: &str = "ghostship.dev/hook";
+/// Label: the stage at which a hook's Job is asked.
+pub const STAGE: &str = "ghostship.dev/stage";
 /// Field manager of the controller.
 pub const CONTROLLER: &str = "ghostship-controller";
 /// Field manager of workers.

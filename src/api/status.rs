@@ -5,6 +5,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::hook_jobs::{HookJobStatus, QuestionStatus};
+
 /// The longest text in a status, in characters.
 pub const TEXT_LIMIT: usize = 1024;
 /// Transitions that are kept.
@@ -43,6 +45,10 @@ pub struct SchemaMigrationStatus {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 2))]
     pub approvals: Vec<ApprovalStatus>,
+    /// What became of the newest Jobs of hooks.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub hook_jobs: Vec<HookJobStatus>,
     /// Control fields and the annotation of the cut-over, as people have set them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub controls: Option<ControlsStatus>,
@@ -340,6 +346,13 @@ pub struct WorkerReport {
     /// What holds it at a stage: a hook, an approval or a check; absent when nothing does.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hold: Option<HoldStatus>,
+    /// What Jobs are asked; those that are only told stay until their Job is known.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 4))]
+    pub questions: Vec<QuestionStatus>,
+    /// How often Jobs were asked, by all attempts; the number of the newest question.
+    #[serde(skip_serializing_if = "is_none_yet")]
+    pub asked: i64,
     /// Who is in the way of the cut-over.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub blocker: Option<BlockerStatus>,
@@ -437,6 +450,11 @@ pub enum EndingKind {
     Superseded,
     #[expect(missing_docs, reason = "a text here would split the enum in the schema")]
     Failed,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde asks for")]
+fn is_none_yet(count: &i64) -> bool {
+    *count == 0
 }
 
 /// A text that fits a status.

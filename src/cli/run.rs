@@ -161,6 +161,12 @@ async fn hooks(
         let remedy = "name a folder whose executables are named as stages, see docs/hooks.md";
         Violation::new(Reason::InvalidSpec, message, remedy)
     })?;
+    if !loaded.manifest.target.stages.jobs.is_empty() {
+        let message =
+            "MigrationTarget spec.hooks.jobs needs a cluster, and this run has none".to_owned();
+        let remedy = "remove it and run the same checks as commands by --hooks";
+        return Err(Violation::new(Reason::InvalidSpec, message, remedy));
+    }
     let http = loaded.manifest.target.stages.http.clone();
     let hooks = Hooks::new(http, loaded.keys.clone(), folder);
     if !hooks.has_key().await {

@@ -11,6 +11,7 @@ use crate::api::names;
 use crate::api::status::{Ending, EndingKind, SchemaMigrationStatus, WorkerReport};
 use crate::api::target::MigrationTarget;
 use crate::api::validate::Violation;
+use crate::controller::hook_jobs::asked::Asked;
 
 /// Pauses between attempts: the first, and the longest.
 const BACK_OFF: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(300));
@@ -49,6 +50,8 @@ pub struct Observed {
     pub in_front: Option<String>,
     /// Who has to succeed before this one begins, in words.
     pub after: Option<String>,
+    /// What its worker asks Jobs and has no answer to.
+    pub asked: Vec<Asked>,
     /// The time.
     pub now: Timestamp,
 }
@@ -296,7 +299,8 @@ pub fn report(observed: &Observed) -> Option<&WorkerReport> {
     current_report(&observed.migration)
 }
 
-fn current_report(migration: &SchemaMigration) -> Option<&WorkerReport> {
+/// What the worker of the newest attempt says of itself.
+pub fn current_report(migration: &SchemaMigration) -> Option<&WorkerReport> {
     let status = migration.status.as_ref()?;
     status.report.as_ref().filter(|report| Some(report.attempt) == status.attempt)
 }

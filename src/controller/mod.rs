@@ -9,6 +9,7 @@ mod controls;
 pub mod decide;
 pub mod election;
 mod events;
+pub mod hook_jobs;
 mod live;
 mod metrics;
 mod notices;
@@ -48,7 +49,7 @@ use crate::shutdown::Signals;
 
 /// A resource is looked at anew so often even when nothing tells that it changed.
 const SAFETY_NET: Duration = Duration::from_secs(120);
-/// One whose worker has not reported yet, so that what hinders its pod is told.
+/// One whose worker has not reported yet, or that asks Jobs, so that what hinders their pods is told.
 const STARTING: Duration = Duration::from_secs(5);
 /// Pause after an error.
 const AFTER_ERROR: Duration = Duration::from_secs(5);
@@ -268,7 +269,8 @@ async fn reconcile(
 }
 
 async fn look(migration: &SchemaMigration, context: &Context) -> Result<Action, Error> {
-    let observed = observe::observe(context, migration).await?;
+    let mut observed = observe::observe(context, migration).await?;
+    Box::pin(hook_jobs::make(&context.client, &mut observed)).await?;
     let decision = decide(&observed);
     let (namespace, name) = (&migration.metadata.namespace, &migration.metadata.name);
     tracing::debug!(namespace, name, ?decision, "decided");
@@ -282,6 +284,8 @@ fn next_look(observed: &decide::Observed, decision: &Decision) -> Action {
             let left = Duration::try_from(until.duration_since(observed.now));
             left.unwrap_or_default() + Duration::from_millis(200)
         }
+        // A pod that does not start changes no Job.
+        _ if !observed.asked.is_empty() => STARTING,
         Decision::Ignore | Decision::Settle { .. } => return Action::await_change(),
         Decision::Attempt { .. } | Decision::Launch { .. } => STARTING,
         Decision::Follow { .. } if decide::report(observed).is_none() => STARTING,

@@ -12,7 +12,7 @@ use tokio::time::timeout;
 
 use super::decide::{Observed, Worker};
 use super::turns::Turn;
-use super::{Context, Error, after, build, validate};
+use super::{Context, Error, after, build, hook_jobs, validate};
 use crate::api::migration::SchemaMigration;
 use crate::api::names;
 use crate::api::target::MigrationTarget;
@@ -32,6 +32,7 @@ pub(super) async fn observe(
         within("read a target", targets.get_opt(&migration.spec.target)),
         Box::pin(worker(&context.client, migration, namespace))
     )?;
+    let asked = hook_jobs::observe(&context.client, migration, target.as_ref()).await?;
     // Who works already waits for nobody.
     let waits = !matches!(worker, Worker::Active { .. });
     let in_front = target
@@ -48,6 +49,7 @@ pub(super) async fn observe(
         target,
         worker,
         in_front,
+        asked,
         now: Timestamp::now(),
     })
 }
@@ -92,6 +94,7 @@ async fn worker(
         return Ok(Worker::Ended { clean_up, last_words: last_words(&list().await?.items) });
     }
     let problem = problem(client, (namespace, &name), &pods.items).await?;
+    let problem = problem.map(|why| format!("the worker's pod does not start: {why}"));
     Ok(Worker::Active { clean_up, problem })
 }
 
@@ -118,22 +121,21 @@ fn last_words(pods: &[Pod]) -> Option<(i32, String)> {
     })
 }
 
-/// Why the worker does not run, in the words of the scheduler, the kubelet or admission.
-async fn problem(
+/// Why the pod of a Job does not run, in the words of the scheduler, the kubelet or admission.
+pub(super) async fn problem(
     client: &Client,
     (namespace, job): (&str, &str),
     pods: &[Pod],
 ) -> Result<Option<String>, Error> {
     let pending = pods.iter().find(|pod| phase(pod) == "Pending");
-    let told = match pending {
-        None if !pods.is_empty() => return Ok(None),
-        None => warning(client, namespace, job).await?,
+    match pending {
+        None if !pods.is_empty() => Ok(None),
+        None => warning(client, namespace, job).await,
         Some(pod) => match pod_problem(pod) {
-            Some(told) => Some(told),
-            None => warning(client, namespace, &pod.name_any()).await?,
+            Some(told) => Ok(Some(told)),
+            None => warning(client, namespace, &pod.name_any()).await,
         },
-    };
-    Ok(told.map(|why| format!("the worker's pod does not start: {why}")))
+    }
 }
 
 /// The newest warning about an object.

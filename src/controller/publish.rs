@@ -5,6 +5,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use super::controls;
 use super::decide::{self, Decision, Observed};
+use super::hook_jobs::asked;
 use super::standing::{Health, Standing, standing};
 use crate::api::control::{self, CutOverWord};
 use crate::api::hooks;
@@ -29,6 +30,7 @@ pub fn status(observed: &Observed, decision: &Decision) -> SchemaMigrationStatus
         worker: old.worker.clone(),
         cut_over: Some(cut_over(observed, &standing, old.cut_over.as_ref())),
         approvals: approvals(observed, &old.approvals),
+        hook_jobs: asked::entries(observed),
         controls: controls::controls(observed, &standing, old.controls.as_ref()),
         panicked: panicked(observed, old.panicked.as_ref()),
         retried: old.retried.clone(),

@@ -36,6 +36,7 @@ pub(super) fn observed(changes: &Value, worker: Worker) -> Observed {
         worker,
         in_front: None,
         after: None,
+        asked: Vec::new(),
         now,
     }
 }

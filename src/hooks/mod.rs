@@ -1,8 +1,9 @@
-//! Answers the engine's questions at its stages: asks receivers by HTTP and runs commands, all of a stage at
-//! once, and puts their answers together. Who does not answer is no reason to go on. Decides nothing else.
+//! Answers the engine's questions at its stages: asks receivers by HTTP, runs commands and waits for Jobs, all of
+//! a stage at once, and puts their answers together. Who does not answer is no reason to go on. Decides nothing else.
 
 mod command;
 mod http;
+mod job;
 
 use std::collections::BTreeSet;
 use std::convert::Infallible;
@@ -15,6 +16,8 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::time::sleep;
 
 pub use self::command::{Folder, FolderError};
+pub use self::job::{Board, Posted};
+use crate::api::hook_jobs::{JobHook, shown};
 use crate::api::hooks::{FailurePolicy, Hook};
 use crate::engine::stage::{Answer, Document, Question, Questions, Stage};
 use crate::http::secret::Secret;
@@ -27,8 +30,6 @@ pub const AUTHORITIES: &str = "hooks.ca.crt";
 /// Tries of one that is only told, and the pause between two of them.
 const TRIES: u32 = 3;
 const PAUSE: Duration = Duration::from_secs(1);
-/// The longest text of a hook that is shown, in characters.
-const TEXT_LIMIT: usize = 256;
 
 /// Where the signing key is.
 #[derive(Clone, Debug)]
@@ -50,12 +51,18 @@ pub struct Hooks {
     http: Vec<Hook>,
     keys: Keys,
     commands: Option<Folder>,
+    jobs: (Vec<JobHook>, Board),
 }
 
 impl Hooks {
     /// These receivers and commands.
     pub fn new(http: Vec<Hook>, keys: Keys, commands: Option<Folder>) -> Self {
-        Self { http, keys, commands }
+        Self { http, keys, commands, jobs: (Vec::new(), Board::default()) }
+    }
+
+    /// The same with these Jobs, which are asked on this board.
+    pub fn with_jobs(self, jobs: Vec<JobHook>, board: Board) -> Self {
+        Self { jobs: (jobs, board), ..self }
     }
 
     /// The stages at which somebody may be asked. For commands these are all: their files come and go.
@@ -63,7 +70,8 @@ impl Hooks {
         if self.commands.is_some() {
             return Stage::ALL.into();
         }
-        let names = self.http.iter().flat_map(|hook| &hook.stages);
+        let http = self.http.iter().flat_map(|hook| &hook.stages);
+        let names = http.chain(self.jobs.0.iter().flat_map(|hook| &hook.stages));
         names.filter_map(|stage| Stage::named(stage.as_str())).collect()
     }
 
@@ -100,8 +108,9 @@ impl Hooks {
             hook.stages.iter().any(|stage| stage.as_str() == document.stage.as_str())
         };
         let asked = self.http.iter().filter(concerned).map(|hook| self.ask_http(hook, document));
-        let (http, command) = tokio::join!(join_all(asked), self.ask_command(document));
-        http.into_iter().fold(command, Answer::and)
+        let (http, command, jobs) =
+            tokio::join!(join_all(asked), self.ask_command(document), self.ask_jobs(document));
+        http.into_iter().fold(command.and(jobs), Answer::and)
     }
 
     async fn ask_http(&self, hook: &Hook, document: &Document) -> Answer {
@@ -116,6 +125,14 @@ impl Hooks {
             }
             answer => answer,
         }
+    }
+
+    async fn ask_jobs(&self, document: &Document) -> Answer {
+        let (jobs, board) = &self.jobs;
+        let concerned = jobs.iter().filter(|hook| {
+            hook.stages.iter().any(|stage| stage.as_str() == document.stage.as_str())
+        });
+        board.ask(&concerned.collect::<Vec<_>>(), document).await
     }
 
     async fn ask_command(&self, document: &Document) -> Answer {
@@ -160,16 +177,6 @@ impl Keys {
     }
 }
 
-/// A text of a hook that can be shown: one line, not long, nothing that steers a terminal.
-fn shown(text: &str) -> String {
-    let clean = |c: char| if c.is_control() { ' ' } else { c };
-    let mut shown: String = text.trim().chars().map(clean).take(TEXT_LIMIT).collect();
-    if text.trim().chars().count() > TEXT_LIMIT {
-        shown.push('…');
-    }
-    shown
-}
-
 /// Who says what, and why when that is known.
 fn said(who: &str, what: &str, why: &str) -> String {
     let why = shown(why);
@@ -183,9 +190,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_text_is_one_short_line() {
-        assert_eq!(shown(" a\u{1b}[31mred\nb "), "a [31mred b");
-        assert_eq!(shown(&"é".repeat(300)).chars().count(), TEXT_LIMIT + 1);
+    fn a_hook_says_what_and_why() {
         assert_eq!(said("hook \"one\"", "denies", ""), "hook \"one\" denies");
         assert_eq!(said("hook \"one\"", "denies", "no\tbackup"), "hook \"one\" denies: no backup");
     }

@@ -13,7 +13,7 @@ use crate::api::target::MigrationTarget;
 use crate::api::validate::{self, TargetSettings, ValidMigration, Violation};
 use crate::engine::request::Request;
 use crate::engine::stage::{self, Questions};
-use crate::hooks::{Hooks, Keys};
+use crate::hooks::{Board, Hooks, Keys};
 use crate::mysql::connect::CredentialSource;
 use crate::resolve::{self, Origin};
 
@@ -83,6 +83,8 @@ pub(super) struct Loaded {
     pub(super) target: (String, TargetSettings),
     /// Who is asked at the stages, and where the questions come from.
     pub(super) hooks: (Hooks, Questions),
+    /// Where Jobs are asked.
+    pub(super) board: Board,
 }
 
 /// Reads the migration and its target and checks both.
@@ -136,11 +138,21 @@ fn resolve(
     let target = validate::target(&serde_json::to_value(target).unwrap_or_default())?;
     validate::pair(&valid, &target).map_err(|violation| vec![violation])?;
     let settings = (target.name.clone(), target.settings.clone());
-    let hooks = Hooks::new(target.stages.http.clone(), keys, None);
+    let board = Board::new(asked_before(migration));
+    let hooks = Hooks::new(target.stages.http.clone(), keys, None)
+        .with_jobs(target.stages.jobs.clone(), board.clone());
     let (asker, questions) = stage::channel(hooks.stages());
     let mut request = resolve::request(target, valid.clone(), origin);
     request.stages.asker = asker;
-    Ok(Loaded { request, migration: valid, target: settings, hooks: (hooks, questions) })
+    Ok(Loaded { request, migration: valid, target: settings, hooks: (hooks, questions), board })
+}
+
+/// How often Jobs were asked by earlier workers: nobody takes an answer to them for an answer to this one.
+fn asked_before(migration: &SchemaMigration) -> i64 {
+    let status = migration.status.as_ref();
+    let reported = status.and_then(|status| status.report.as_ref()).map(|report| report.asked);
+    let known = status.iter().flat_map(|status| &status.hook_jobs).map(|job| job.number).max();
+    reported.max(known).unwrap_or(0)
 }
 
 /// Who wrote the resource, as far as the API server tells: the field manager of its first write.

@@ -95,10 +95,10 @@ async fn drive(
     let (intent, first) = watch.holds(Timestamp::now());
     let (publisher, wishes) = intent::channel(intent);
     let (settings, effective) = Settings::channel(first.unwrap_or_default());
-    let Loaded { request, hooks: (hooks, questions), .. } = loaded;
+    let Loaded { request, hooks: (hooks, questions), board, .. } = loaded;
     let (sender, progress) = channel::channel(engine::blank_progress());
     let api: Api<SchemaMigration> = Api::namespaced(client, &assignment.namespace);
-    let mut reporter = Reporter::new(api, &assignment, effective);
+    let mut reporter = Reporter::new(api, &assignment, (effective, board.posted()));
     let throttled = Throttled::default();
     let ended = tokio::select! {
         ended = engine::run(request, wishes, sender, stop.clone()) => match ended {

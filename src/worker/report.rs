@@ -28,6 +28,7 @@ use crate::engine::progress::Progress;
 use crate::engine::reason::Reason;
 use crate::engine::stage::StageHold;
 use crate::engine::throttle::recovery::PauseReport;
+use crate::hooks::Posted;
 
 /// Figures are written so often at most.
 const INTERVAL: Duration = Duration::from_secs(5);
@@ -43,13 +44,14 @@ pub(super) struct Reporter {
     uid: String,
     report: WorkerReport,
     effective: watch::Receiver<Vec<Setting>>,
+    posted: watch::Receiver<Posted>,
 }
 
 impl Reporter {
     pub(super) fn new(
         api: Api<SchemaMigration>,
         assignment: &Assignment,
-        effective: watch::Receiver<Vec<Setting>>,
+        (effective, posted): (watch::Receiver<Vec<Setting>>, watch::Receiver<Posted>),
     ) -> Self {
         let report = WorkerReport {
             attempt: signed(assignment.attempt),
@@ -57,7 +59,7 @@ impl Reporter {
             ..WorkerReport::default()
         };
         let Assignment { name, uid, .. } = assignment.clone();
-        Self { api, name, uid, report, effective }
+        Self { api, name, uid, report, effective, posted }
     }
 
     /// Reports until it is dropped.
@@ -71,6 +73,7 @@ impl Reporter {
                 tokio::select! {
                     () = sleep_until(due) => break,
                     Ok(()) = self.effective.changed() => break,
+                    Ok(()) = self.posted.changed() => break,
                     changed = progress.changed() => match changed {
                         Ok(()) if is_transition(&now, &progress.borrow()) => break,
                         Ok(()) => {}
@@ -133,6 +136,8 @@ impl Reporter {
         }
         self.report.waiting_for = waiting;
         self.report.hold = progress.stage_hold.as_ref().map(hold);
+        let Posted { count, open } = self.posted.borrow_and_update().clone();
+        (self.report.asked, self.report.questions) = (count, open);
         self.report.blocker = progress.blocker.as_ref().map(blocker);
         progress.phase.as_str().clone_into(&mut self.report.phase);
         self.report.updated_at = Some(now());

@@ -18,6 +18,7 @@ use crate::api::migration::SchemaMigration;
 use crate::api::target::MigrationTarget;
 use crate::api::validate::{self, TargetSettings, ValidMigration};
 use crate::engine::intent::{Command, Intent, Publisher};
+use crate::hooks::Board;
 use crate::resolve::{self, Settings};
 
 /// How often the hour is looked at: windows open and close between events.
@@ -31,6 +32,7 @@ pub(super) struct Watch {
     uid: String,
     target: String,
     known: Known,
+    board: Board,
 }
 
 /// What is asked for, as far as it is known.
@@ -56,6 +58,7 @@ impl Watch {
             uid,
             target: loaded.target.0.clone(),
             known: Known::new(loaded, assignment.clean_up),
+            board: loaded.board.clone(),
         }
     }
 
@@ -77,7 +80,7 @@ impl Watch {
             let mut question = None;
             tokio::select! {
                 event = own.next() => match event {
-                    Some(Ok(resource)) => drop(self.known.hear(resource.as_ref(), &self.uid)),
+                    Some(Ok(resource)) => drop(self.hear(resource.as_ref())),
                     Some(Err(error)) => tracing::warn!(%error, "the watch broke off; it is begun again"),
                     None => own = watch_object(self.migrations.clone(), &self.name).default_backoff().boxed(),
                 },
@@ -103,6 +106,15 @@ impl Watch {
         }
     }
 
+    /// Takes the migration as it is, and what it tells of the Jobs of hooks.
+    fn hear(&mut self, resource: Option<&SchemaMigration>) -> bool {
+        let own = resource.filter(|it| it.metadata.uid.as_deref() == Some(&self.uid));
+        if let Some(status) = own.and_then(|own| own.status.as_ref()) {
+            self.board.hear(&status.hook_jobs);
+        }
+        self.known.hear(resource, &self.uid)
+    }
+
     /// Reads both anew; whether what they say now is known.
     async fn read(&mut self) -> bool {
         let both = async {
@@ -113,7 +125,7 @@ impl Watch {
         };
         match timeout(CALL, both).await {
             Ok(Ok((own, target))) => {
-                let is_heard = self.known.hear(own.as_ref(), &self.uid);
+                let is_heard = self.hear(own.as_ref());
                 self.known.hear_target(target.as_ref()) && is_heard
             }
             Ok(Err(_)) | Err(_) => false,

@@ -41,7 +41,7 @@ const EDGES: &[(&str, &[&str])] = &[
         ],
     ),
     ("worker", &["engine", "hooks", "mysql::connect", "resolve", "api", "probes", "shutdown"]),
-    ("hooks", &["engine::stage", "api::hooks", "http"]),
+    ("hooks", &["engine::stage", "api::hooks", "api::hook_jobs", "http"]),
     ("http", &[]),
     ("controller", &["api", "schema", "notify", "serve", "probes", "shutdown"]),
     ("notify", &["api::duration", "http"]),

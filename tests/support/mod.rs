@@ -15,6 +15,7 @@ pub(crate) mod decider;
 pub(crate) mod flux;
 pub(crate) mod ghostship;
 pub(crate) mod history;
+pub(crate) mod hook_image;
 pub(crate) mod kstatus;
 pub(crate) mod leftovers;
 pub(crate) mod load;

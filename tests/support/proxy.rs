@@ -48,6 +48,15 @@ pub(crate) struct Write {
     pub(crate) created: bool,
 }
 
+/// Which write is held.
+#[derive(Clone, Debug)]
+enum Which {
+    Number(usize),
+    Like(&'static str),
+}
+
+type Fault = (Which, Moment);
+
 /// The proxy; it ends when the value is dropped.
 pub(crate) struct Proxy {
     address: SocketAddr,
@@ -59,7 +68,7 @@ struct Shared {
     client: Client,
     bad_watches: AtomicBool,
     no_reviews: AtomicBool,
-    fault: Mutex<Option<(usize, Moment)>>,
+    fault: Mutex<Option<Fault>>,
     writes: Mutex<Vec<Write>>,
     fired: Notify,
 }
@@ -108,7 +117,16 @@ impl Proxy {
     /// Holds the write with this number, counted from now, from 1.
     pub(crate) fn hold(&self, number: usize, moment: Moment) {
         let at = self.writes().len() + number;
-        *self.shared.fault.lock().unwrap_or_else(PoisonError::into_inner) = Some((at, moment));
+        self.arm((Which::Number(at), moment));
+    }
+
+    /// Holds the next write that begins and ends so, as `POST */jobs`.
+    pub(crate) fn hold_next(&self, like: &'static str, moment: Moment) {
+        self.arm((Which::Like(like), moment));
+    }
+
+    fn arm(&self, fault: Fault) {
+        *self.shared.fault.lock().unwrap_or_else(PoisonError::into_inner) = Some(fault);
     }
 
     /// Waits until a write is held; whether one was.
@@ -169,9 +187,14 @@ impl Shared {
     /// Notes the write down: its place in the list, and where it shall be held, if it shall.
     fn record(&self, what: String) -> (usize, Option<Moment>) {
         let mut writes = self.writes.lock().unwrap_or_else(PoisonError::into_inner);
-        writes.push(Write { what, created: false });
+        writes.push(Write { what: what.clone(), created: false });
         let mut fault = self.fault.lock().unwrap_or_else(PoisonError::into_inner);
-        let held = fault.take_if(|(at, _)| *at == writes.len());
+        let held = fault.take_if(|(which, _)| match which {
+            Which::Number(at) => *at == writes.len(),
+            Which::Like(like) => like
+                .split_once('*')
+                .is_some_and(|(begin, end)| what.starts_with(begin) && what.ends_with(end)),
+        });
         (writes.len() - 1, held.map(|(_, moment)| moment))
     }
 

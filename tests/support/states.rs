@@ -95,7 +95,8 @@ fn observe(document: &Value, worker: Worker) -> Result<Observed> {
         Some(target).filter(|it| it.metadata.name.as_ref() == Some(&migration.spec.target));
     let violations = validate::violations(&migration, target.as_ref());
     let now: Timestamp = NOW.parse().context("the time")?;
-    Ok(Observed { migration, violations, target, worker, in_front: None, after: None, now })
+    let asked = Vec::new();
+    Ok(Observed { migration, violations, target, worker, in_front: None, after: None, asked, now })
 }
 
 /// Puts the controller's part of the status into the resource, as its server-side apply does.

@@ -1,5 +1,6 @@
 //! What people ask of a running migration: pause, speed, cut-over, panic, abort; each takes effect at once.
 
+use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -8,6 +9,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::{EFFECT, End, ROWS, SLOW, STEP, trial, trial_of};
+use crate::support::cluster::cluster;
 use crate::support::leftovers::sessions;
 use crate::support::operator::Operator;
 use crate::support::shop::Shop;
@@ -86,7 +88,11 @@ async fn approved(shop: &mut Shop) -> Result<End> {
     shop.annotate("one", "ghostship.dev/approve-")?;
     shop.scene.registers.wait_for_more(200).await?;
     ensure!(!shop.scene.is_swapped().await?, "it did not wait for the second approval");
-    shop.annotate("one", "ghostship.dev/approve=BeforeCutOver")?;
+    let verb = Command::new(env!("CARGO_BIN_EXE_kubectl-ghostship"))
+        .args(["approve", "one", "-n", &shop.namespace])
+        .env("KUBECONFIG", cluster()?)
+        .output()?;
+    ensure!(verb.status.success(), "{}", String::from_utf8_lossy(&verb.stderr));
     let status = shop.wait_for_phase("one", "Succeeded", STEP).await?;
     let approvals = status["approvals"].as_array().context("nobody is remembered")?;
     let stages: Vec<&Value> = approvals.iter().map(|one| &one["stage"]).collect();
@@ -95,6 +101,7 @@ async fn approved(shop: &mut Shop) -> Result<End> {
         ensure!(one["through"] == "ghostship.dev/approve" && one["at"].is_string(), "{one}");
         ensure!(one["by"].as_str().is_some_and(|by| !by.is_empty()), "nobody knows who: {one}");
     }
+    ensure!(approvals[1]["by"] == "ghostship-cli", "the verb is not known as who: {approvals:?}");
     Ok(End::Completed)
 }
 

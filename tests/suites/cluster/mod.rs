@@ -8,6 +8,7 @@ mod control;
 mod faults;
 mod gitops;
 mod held;
+mod hooks;
 mod leaders;
 mod life;
 mod node;
@@ -71,6 +72,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     trials.extend(leaders::trials());
     trials.extend(notices::trials());
     trials.extend(gitops::trials());
+    trials.extend(hooks::trials());
     trials.extend(rights::trials());
     trials.extend(life::trials());
     trials.extend(worker::trials());
