@@ -9,6 +9,7 @@ mod controls;
 pub mod decide;
 pub mod election;
 mod events;
+mod history;
 mod live;
 mod metrics;
 mod notices;
@@ -27,6 +28,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use jiff::Timestamp;
 use kube::Client;
 use kube::runtime::controller::Action;
 use kube::runtime::events::{Recorder, Reporter};
@@ -50,6 +52,8 @@ use crate::shutdown::Signals;
 const SAFETY_NET: Duration = Duration::from_secs(120);
 /// One whose worker has not reported yet, so that what hinders its pod is told.
 const STARTING: Duration = Duration::from_secs(5);
+/// One whose time is not over is looked at again after this at the latest.
+const LONGEST: Duration = Duration::from_hours(6);
 /// Pause after an error.
 const AFTER_ERROR: Duration = Duration::from_secs(5);
 
@@ -273,15 +277,15 @@ async fn look(migration: &SchemaMigration, context: &Context) -> Result<Action, 
     let (namespace, name) = (&migration.metadata.namespace, &migration.metadata.name);
     tracing::debug!(namespace, name, ?decision, "decided");
     apply::apply(context, &observed, &decision).await?;
-    Ok(next_look(&observed, &decision))
+    Ok(match history::tidy(context, &observed, &decision).await? {
+        Some(due) => Action::requeue(jittered(until(due, observed.now).min(LONGEST))),
+        None => next_look(&observed, &decision),
+    })
 }
 
 fn next_look(observed: &decide::Observed, decision: &Decision) -> Action {
     let pause = match decision {
-        Decision::Wait { until, .. } => {
-            let left = Duration::try_from(until.duration_since(observed.now));
-            left.unwrap_or_default() + Duration::from_millis(200)
-        }
+        Decision::Wait { until: due, .. } => until(*due, observed.now),
         Decision::Ignore | Decision::Settle { .. } => return Action::await_change(),
         Decision::Attempt { .. } | Decision::Launch { .. } => STARTING,
         Decision::Follow { .. } if decide::report(observed).is_none() => STARTING,
@@ -296,9 +300,15 @@ fn next_look(observed: &decide::Observed, decision: &Decision) -> Action {
     Action::requeue(jittered(pause))
 }
 
+/// A little more than the time until then.
+fn until(due: Timestamp, now: Timestamp) -> Duration {
+    let left = Duration::try_from(due.duration_since(now));
+    left.unwrap_or_default() + Duration::from_millis(200)
+}
+
 /// Up to a tenth longer, so that what began together does not stay together.
 fn jittered(pause: Duration) -> Duration {
-    let share = f64::from(jiff::Timestamp::now().subsec_nanosecond().unsigned_abs()) / 1e10;
+    let share = f64::from(Timestamp::now().subsec_nanosecond().unsigned_abs()) / 1e10;
     pause.mul_f64(1.0 + share)
 }
 

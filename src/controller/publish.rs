@@ -6,6 +6,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use super::controls;
 use super::decide::{self, Decision, Observed};
 use super::standing::{Health, Standing, standing};
+use crate::api::audit;
 use crate::api::control::{self, CutOverWord};
 use crate::api::hooks;
 use crate::api::names;
@@ -30,6 +31,7 @@ pub fn status(observed: &Observed, decision: &Decision) -> SchemaMigrationStatus
         cut_over: Some(cut_over(observed, &standing, old.cut_over.as_ref())),
         approvals: approvals(observed, &old.approvals),
         controls: controls::controls(observed, &standing, old.controls.as_ref()),
+        audit: Some(audit::after(&observed.migration, observed.now)),
         panicked: panicked(observed, old.panicked.as_ref()),
         retried: old.retried.clone(),
         started_at: old.started_at.clone(),

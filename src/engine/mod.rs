@@ -8,6 +8,7 @@ pub mod outcome;
 pub mod phase;
 pub mod progress;
 pub mod reason;
+pub mod record;
 pub mod request;
 pub mod stage;
 
@@ -32,6 +33,7 @@ mod gate;
 mod gates;
 mod heartbeat;
 mod instant;
+mod ledger;
 mod markers;
 mod meter;
 mod misfit;
