@@ -8,10 +8,12 @@ use tokio::sync::watch;
 use crate::api::effective::{self, Change, Gate, Setting, Wishes};
 use crate::api::hooks::{Approvable, Check, MigrationStages, TargetStages};
 use crate::api::migration::{Strategy as ApiStrategy, VerifyMode as ApiVerifyMode};
+use crate::api::status::ChangeStatus;
 use crate::api::target::{LagBy as ApiLagBy, TlsMode as ApiTlsMode};
 use crate::api::throttle::{ShortBinlog, Throttle};
 use crate::api::validate::{Control, ValidMigration, ValidTarget};
 use crate::engine::intent::{Command, CutOverGate, Intent, Tuning};
+use crate::engine::record::{Entry, Record};
 use crate::engine::request::{ControlReplica, LagBy, Probes, Request, Strategy, VerifyMode};
 use crate::engine::stage::{self, Stage};
 use crate::engine::throttle::Limits;
@@ -79,7 +81,21 @@ pub fn request(target: ValidTarget, migration: ValidMigration, origin: Origin) -
         requested_by: origin.requested_by,
         stages: stages(target.stages, &migration.start.stages),
         allowed_databases: target.allowed_databases,
+        ledger_retain: target.history.ledger,
+        record: Record::default(),
     }
+}
+
+/// Changes as the ledger has them.
+pub fn entries(changes: impl IntoIterator<Item = ChangeStatus>) -> Vec<Entry> {
+    let entry = |ChangeStatus { at, field, from, to, by }| Entry {
+        at: at.map(|at| at.0.to_string()).unwrap_or_default(),
+        field,
+        from,
+        to,
+        by,
+    };
+    changes.into_iter().map(entry).collect()
 }
 
 /// What a resource asks of a run now.

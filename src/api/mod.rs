@@ -2,11 +2,13 @@
 //! resource completely, and one that says what holds now; nothing here knows an engine, a cluster client
 //! or a database.
 
+pub mod audit;
 pub mod command;
 pub mod control;
 pub mod crds;
 pub mod duration;
 pub mod effective;
+pub mod history;
 pub mod hook_jobs;
 pub mod hooks;
 pub mod hours;

@@ -4,7 +4,7 @@
 use std::fmt;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, Time};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::migration::SchemaMigration;
 
@@ -44,6 +44,11 @@ pub fn managers(migration: &SchemaMigration, place: Place) -> impl Iterator<Item
         .filter_map(|entry| entry.manager.as_deref())
 }
 
+/// Everybody who owns anything of it, the status left out.
+pub fn all_managers(migration: &SchemaMigration) -> impl Iterator<Item = &str> {
+    entries(migration).filter_map(|entry| entry.manager.as_deref())
+}
+
 /// The tool that wrote last, the status left out, and when.
 pub fn last_tool(migration: &SchemaMigration) -> Option<(&str, &Time)> {
     entries(migration)
@@ -52,20 +57,27 @@ pub fn last_tool(migration: &SchemaMigration) -> Option<(&str, &Time)> {
         .max_by_key(|(_, time)| time.0)
 }
 
-fn entries(migration: &SchemaMigration) -> impl Iterator<Item = &ManagedFieldsEntry> {
+/// Who has written what, the status left out.
+pub(super) fn entries(migration: &SchemaMigration) -> impl Iterator<Item = &ManagedFieldsEntry> {
     let entries = migration.metadata.managed_fields.iter().flatten();
     entries.filter(|entry| entry.subresource.is_none())
 }
 
 fn owns(entry: &ManagedFieldsEntry, place: Place) -> bool {
-    let path: &[&str] = match place {
-        Place::Field(_) => &["f:spec"],
-        Place::Annotation(_) => &["f:metadata", "f:annotations"],
-    };
-    let (Place::Field(name) | Place::Annotation(name)) = place;
-    let found =
-        path.iter().try_fold(entry.fields_v1.as_ref().map(|fields| &fields.0), |at, part| {
-            at.map(|fields: &Value| fields.get(part))
-        });
-    found.flatten().is_some_and(|fields| fields.get(format!("f:{name}")).is_some())
+    match place {
+        Place::Field(name) => owns_path(entry, &["spec", name]),
+        Place::Annotation(name) => owns_path(entry, &["metadata", "annotations", name]),
+    }
+}
+
+/// Whether an entry has the place that these names lead to, by itself or as a part of a whole.
+pub(super) fn owns_path(entry: &ManagedFieldsEntry, path: &[&str]) -> bool {
+    let Some(mut at) = entry.fields_v1.as_ref().map(|fields| &fields.0) else { return false };
+    for name in path {
+        match at.get(format!("f:{name}")) {
+            Some(below) => at = below,
+            None => return *at == Value::Object(Map::new()),
+        }
+    }
+    true
 }

@@ -1,5 +1,8 @@
 //! The status of a `SchemaMigration`. Each field has one writer: `plan`, `progress`, `report` and
-//! `effective` belong to the worker, everything else to the controller. Below 8 KiB; no row value and no secret.
+//! `effective` belong to the worker, everything else to the controller. Usually below 8 KiB; no row value and no
+//! secret.
+
+use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use schemars::JsonSchema;
@@ -11,6 +14,8 @@ use super::hook_jobs::{HookJobStatus, QuestionStatus};
 pub const TEXT_LIMIT: usize = 1024;
 /// Transitions that are kept.
 pub const TRANSITIONS: usize = 20;
+/// Changes of controls and settings that are kept.
+pub const CHANGES: usize = 20;
 
 /// What is known about a migration.
 #[derive(JsonSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -52,6 +57,9 @@ pub struct SchemaMigrationStatus {
     /// Control fields and the annotation of the cut-over, as people have set them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub controls: Option<ControlsStatus>,
+    /// Who changed which control or setting, and what was seen last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub audit: Option<AuditStatus>,
     /// When panic was first seen, and from whom. Only a retry takes it away.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub panicked: Option<Latch>,
@@ -190,6 +198,46 @@ pub struct SetControl {
     /// When it was first seen.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub at: Option<Time>,
+}
+
+/// Who changed which control or setting, and what was seen last: a change is what differs from that.
+#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct AuditStatus {
+    /// The last changes, oldest first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 20))]
+    pub changes: Vec<ChangeStatus>,
+    /// Each control and setting that is written, as it was seen last.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub seen: BTreeMap<String, String>,
+    /// Who owned each control field then.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub owners: BTreeMap<String, String>,
+    /// The generation of the resource then.
+    pub generation: i64,
+    /// When anybody but ghostship itself had last written the resource.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub wrote_at: Option<Time>,
+}
+
+/// A change of a control or setting.
+#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ChangeStatus {
+    /// When, as the API server noted it down for whoever wrote; when it was seen, if it did not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub at: Option<Time>,
+    /// The field or annotation.
+    pub field: String,
+    /// Its value before; `none` when there was none. The same as after when it was changed and changed
+    /// back before anybody looked.
+    pub from: String,
+    /// Its value after.
+    pub to: String,
+    /// Who wrote it: the field manager; empty when that is not known.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub by: String,
 }
 
 /// Something that was seen once and holds from then on.

@@ -8,6 +8,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::history::HistorySettings;
 use super::hooks::{Approval, CheckQuery, TargetHooks};
 use super::hours::{ProfileSettings, WindowSettings};
 use super::migration::{CopySettings, CutOverSettings};
@@ -85,6 +86,9 @@ pub struct MigrationTargetSpec {
     /// When something may happen on this server, and when nothing may. A migration can only narrow it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub windows: Option<WindowSettings>,
+    /// How long what has ended is remembered; for ever when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub history: Option<HistorySettings>,
 }
 
 /// Settings of the migrations that do not have them themselves.

@@ -12,6 +12,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::crds::definition;
+use super::history::{self, History};
 use super::hooks::{self, Approvable, MigrationStages, TargetStages};
 use super::hours::{self, Profile, Windows};
 use super::layer::{Layer, Settings};
@@ -70,6 +71,8 @@ pub struct ValidTarget {
     pub stages: TargetStages,
     /// Patterns of databases that may be changed; empty allows all.
     pub allowed_databases: Vec<String>,
+    /// How long what has ended is remembered.
+    pub history: History,
     /// What may change while a migration runs.
     pub settings: TargetSettings,
 }
@@ -240,6 +243,7 @@ pub fn target(document: &Value) -> Result<ValidTarget, Vec<Violation>> {
         probes: throttle::read_probes(spec.probes.unwrap_or_default(), &mut found),
         stages: hooks::of_target(spec.hooks, spec.approval, spec.checks, &mut found),
         allowed_databases: allowed,
+        history: history::read(spec.history.as_ref(), &mut found),
         settings,
     };
     found.none(valid)

@@ -7,14 +7,17 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use serde_json::Value;
 use tokio::io::AsyncReadExt;
 
+use super::changes::Changes;
 use super::console::Console;
 use super::live::{Ask, Ears};
 use super::manifest::{self, Manifest, SIZE_LIMIT};
 use super::overlay::Overlay;
 use crate::api::validate::{Identity, ValidMigration, ValidTarget};
 use crate::engine::intent::{Command, Publisher};
+use crate::engine::record::Record;
 use crate::resolve::{Settings, intent};
 
 /// How often the file is read.
@@ -35,6 +38,8 @@ pub struct ControlFile {
     holding: Manifest,
     /// Whether panic was asked for by a file that says nothing else.
     panics: bool,
+    /// Who changed what.
+    changes: Changes,
 }
 
 /// What a version of the file means for the run.
@@ -49,9 +54,11 @@ pub struct Seen {
 }
 
 impl ControlFile {
-    /// A file that was read as `text` and accepted as `manifest`.
-    pub fn new(path: PathBuf, text: String, manifest: Manifest) -> Self {
+    /// A file that was read as `text` and accepted as `manifest`; what is changed from then on is written
+    /// down in `record`.
+    pub fn new(path: PathBuf, text: String, manifest: Manifest, record: Record) -> Self {
         let (wanted, holding) = (manifest.clone(), manifest.clone());
+        let changes = Changes::since(&manifest.document, record);
         Self {
             path,
             last: Ok(text),
@@ -61,6 +68,7 @@ impl ControlFile {
             overlay: Overlay::default(),
             holding,
             panics: false,
+            changes,
         }
     }
 
@@ -78,7 +86,10 @@ impl ControlFile {
                 ask = ears.hear() => (None, Some(ask)),
             };
             let mut notes = self.look().await;
+            self.tell_changes("the file", clock());
+            let by = ask.as_ref().map(|ask| format!("the API, by {}", ask.by));
             let answer = ask.map(|ask| self.take(ask, &mut notes));
+            by.iter().for_each(|by| self.tell_changes(by, clock()));
             notes.iter().for_each(|note| console.note(&format!("note: {note}")));
             let holds = self.holding.effective(clock());
             let mut wanted = intent(&holds.wishes);
@@ -97,6 +108,14 @@ impl ControlFile {
                 answer();
             }
         }
+    }
+
+    fn tell_changes(&mut self, by: &str, now: Timestamp) {
+        let mut document = self.overlay.over(&self.wanted.document);
+        if self.panics {
+            document["spec"]["panic"] = Value::Bool(true);
+        }
+        self.changes.tell(&document, by, now);
     }
 
     /// Takes what is asked through the API; what answers it, once the intent is published.
@@ -321,7 +340,8 @@ mod tests {
         let name = format!("ghostship-control-{}.yaml", std::process::id());
         let path = std::env::temp_dir().join(name);
         std::fs::write(&path, SAMPLE).unwrap();
-        let mut file = ControlFile::new(path.clone(), SAMPLE.to_owned(), accepted());
+        let mut file =
+            ControlFile::new(path.clone(), SAMPLE.to_owned(), accepted(), Record::default());
         assert_eq!(file.look().await, Vec::<String>::new());
         std::fs::write(&path, with("paused: true")).unwrap();
         assert_eq!(file.look().await, Vec::<String>::new());

@@ -1,6 +1,7 @@
 //! The commands that people type. Files and flags in, text or JSON lines out; the only part of the
 //! library that prints.
 
+mod changes;
 pub mod console;
 pub mod control_file;
 pub mod controller;

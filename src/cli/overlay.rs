@@ -66,19 +66,8 @@ impl Overlay {
         tuning::merged(&self.over(document), &json!({})).map(|(_, valid)| valid)
     }
 
-    /// Gives the file everything back.
-    pub fn clear(&mut self) {
-        self.0.clear();
-    }
-
-    /// What is laid over the file, for people.
-    pub fn told(&self) -> Vec<Laid> {
-        let told =
-            |(field, held): (&Field, &Held)| Laid { field: path(field), value: held.value.clone() };
-        self.0.iter().map(told).collect()
-    }
-
-    fn over(&self, document: &Value) -> Value {
+    /// The file's document with what lies over it.
+    pub fn over(&self, document: &Value) -> Value {
         let mut document = document.clone();
         for ((outer, inner), held) in &self.0 {
             let mut place = &mut document["spec"];
@@ -93,6 +82,18 @@ impl Overlay {
             }
         }
         document
+    }
+
+    /// Gives the file everything back.
+    pub fn clear(&mut self) {
+        self.0.clear();
+    }
+
+    /// What is laid over the file, for people.
+    pub fn told(&self) -> Vec<Laid> {
+        let told =
+            |(field, held): (&Field, &Held)| Laid { field: path(field), value: held.value.clone() };
+        self.0.iter().map(told).collect()
     }
 }
 

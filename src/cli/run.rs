@@ -208,7 +208,7 @@ async fn run(
         laid: mouth.laid.clone(),
     };
     let serving = live::follow(listening, (Subject::from(&manifest), watched), mouth, console);
-    let control = ControlFile::new(arguments.source.file, text, manifest);
+    let control = ControlFile::new(arguments.source.file, text, manifest, request.record.clone());
     let following = teller.follow(progress.clone(), wishes.intent.clone());
     let display = Display::choose(console, arguments.output, arguments.quiet);
     let ended = tokio::select! {

@@ -79,7 +79,9 @@ async fn write_status(
         worker.image.clone_from(&context.settings.worker_image);
     }
     let old = migration.status.clone().unwrap_or_default();
-    if status == (SchemaMigrationStatus { plan: None, progress: None, report: None, ..old }) {
+    let effective = Vec::new();
+    let own = SchemaMigrationStatus { plan: None, progress: None, report: None, effective, ..old };
+    if status == own {
         return Ok(());
     }
     let patch = Patch::Apply(json!({

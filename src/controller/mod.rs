@@ -9,6 +9,7 @@ mod controls;
 pub mod decide;
 pub mod election;
 mod events;
+mod history;
 pub mod hook_jobs;
 mod live;
 mod metrics;
@@ -28,6 +29,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use jiff::Timestamp;
 use kube::Client;
 use kube::runtime::controller::Action;
 use kube::runtime::events::{Recorder, Reporter};
@@ -51,6 +53,8 @@ use crate::shutdown::Signals;
 const SAFETY_NET: Duration = Duration::from_secs(120);
 /// One whose worker has not reported yet, or that asks Jobs, so that what hinders their pods is told.
 const STARTING: Duration = Duration::from_secs(5);
+/// One whose time is not over is looked at again after this at the latest.
+const LONGEST: Duration = Duration::from_hours(6);
 /// Pause after an error.
 const AFTER_ERROR: Duration = Duration::from_secs(5);
 
@@ -258,7 +262,7 @@ async fn reconcile(
     context: Arc<Context>,
 ) -> Result<Action, Error> {
     let began = Instant::now();
-    let result = look(&migration, &context).await;
+    let result = Box::pin(look(&migration, &context)).await;
     let name = match &result {
         Ok(_) => "done",
         Err(error) if error.is_conflict() => "conflict",
@@ -275,15 +279,17 @@ async fn look(migration: &SchemaMigration, context: &Context) -> Result<Action, 
     let (namespace, name) = (&migration.metadata.namespace, &migration.metadata.name);
     tracing::debug!(namespace, name, ?decision, "decided");
     apply::apply(context, &observed, &decision).await?;
-    Ok(next_look(&observed, &decision))
+    Ok(match history::tidy(context, &observed, &decision).await? {
+        Some(due) if observed.asked.is_empty() => {
+            Action::requeue(jittered(until(due, observed.now).min(LONGEST)))
+        }
+        _ => next_look(&observed, &decision),
+    })
 }
 
 fn next_look(observed: &decide::Observed, decision: &Decision) -> Action {
     let pause = match decision {
-        Decision::Wait { until, .. } => {
-            let left = Duration::try_from(until.duration_since(observed.now));
-            left.unwrap_or_default() + Duration::from_millis(200)
-        }
+        Decision::Wait { until: due, .. } => until(*due, observed.now),
         // A pod that does not start changes no Job.
         _ if !observed.asked.is_empty() => STARTING,
         Decision::Ignore | Decision::Settle { .. } => return Action::await_change(),
@@ -300,9 +306,15 @@ fn next_look(observed: &decide::Observed, decision: &Decision) -> Action {
     Action::requeue(jittered(pause))
 }
 
+/// A little more than the time until then.
+fn until(due: Timestamp, now: Timestamp) -> Duration {
+    let left = Duration::try_from(due.duration_since(now));
+    left.unwrap_or_default() + Duration::from_millis(200)
+}
+
 /// Up to a tenth longer, so that what began together does not stay together.
 fn jittered(pause: Duration) -> Duration {
-    let share = f64::from(jiff::Timestamp::now().subsec_nanosecond().unsigned_abs()) / 1e10;
+    let share = f64::from(Timestamp::now().subsec_nanosecond().unsigned_abs()) / 1e10;
     pause.mul_f64(1.0 + share)
 }
 

@@ -7,6 +7,7 @@ use super::controls;
 use super::decide::{self, Decision, Observed};
 use super::hook_jobs::asked;
 use super::standing::{Health, Standing, standing};
+use crate::api::audit;
 use crate::api::control::{self, CutOverWord};
 use crate::api::hooks;
 use crate::api::names;
@@ -32,6 +33,7 @@ pub fn status(observed: &Observed, decision: &Decision) -> SchemaMigrationStatus
         approvals: approvals(observed, &old.approvals),
         hook_jobs: asked::entries(observed),
         controls: controls::controls(observed, &standing, old.controls.as_ref()),
+        audit: Some(audit::after(&observed.migration, observed.now)),
         panicked: panicked(observed, old.panicked.as_ref()),
         retried: old.retried.clone(),
         started_at: old.started_at.clone(),

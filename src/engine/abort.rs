@@ -8,7 +8,7 @@ use super::context::Context;
 use super::control::{self, SHORT};
 use super::cut_over::confirm;
 use super::error::Doing;
-use super::outcome::{Outcome, Report};
+use super::outcome::Outcome;
 use super::plan::Tables;
 use super::reason::{Reason, Refusal};
 use super::resume::Unfinished;
@@ -40,7 +40,7 @@ pub async fn drop_helpers(mut session: Session, found: Unfinished) -> Result<Out
     }
     hit("abort.shadow");
     if !found.state.in_ledger {
-        let report = Report { strategy: "Copy".to_owned(), ..Report::default() };
+        let report = clean_up::counted(&found.state);
         clean_up::write_ledger(&mut session, &found, ("Aborted", &report), None).await?;
     }
     hit("abort.ledger");

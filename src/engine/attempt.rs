@@ -463,7 +463,7 @@ async fn finish(context: Arc<Context>, end: Result<End>, meter: &Meter) -> Resul
     let control = &context.plan.tables.control;
     control::check_fence(&mut session, control, context.epoch).await?;
     let stored = control::load_state(&mut session, control).await?;
-    let state = stored.unwrap_or(context.state().await);
+    let state = context.counted(&stored.unwrap_or(context.state().await));
     let unfinished = resume::unfinished(&context.plan.request, state, context.epoch);
     match end {
         End::Swapped => {

@@ -5,6 +5,7 @@ use super::control::{self, SHORT, fenced};
 use super::error::Doing;
 use super::meter::Meter;
 use super::outcome::{Outcome, Report};
+use super::plan::StoredState;
 use super::resume::Unfinished;
 use super::{Result, old_table};
 use crate::failpoint::hit;
@@ -46,7 +47,15 @@ pub async fn run(mut session: Session, mut found: Unfinished, meter: &Meter) -> 
 }
 
 fn report(found: &Unfinished, meter: &Meter) -> Report {
-    let state = &found.state;
+    Report {
+        phase_seconds: meter.phase_seconds(),
+        total_seconds: meter.total_seconds(),
+        ..counted(&found.state)
+    }
+}
+
+/// The figures of a copy, as far as they are stored.
+pub fn counted(state: &StoredState) -> Report {
     Report {
         strategy: "Copy".to_owned(),
         rows_copied: state.rows_copied,
@@ -55,10 +64,7 @@ fn report(found: &Unfinished, meter: &Meter) -> Report {
         rows_repaired: state.rows_repaired,
         lock_seconds: state.lock_seconds,
         cut_over_attempts: state.cut_over_attempts,
-        phase_seconds: meter.phase_seconds(),
-        total_seconds: meter.total_seconds(),
-        old_table: None,
-        old_table_expires: None,
+        ..Report::default()
     }
 }
 
@@ -68,7 +74,8 @@ async fn old_table_id(session: &mut Session, found: &Unfinished) -> Result<Optio
     Ok(id.filter(|id| *id == found.state.source_id))
 }
 
-/// Writes the ledger entry and notes in the control table that it is there, in one transaction.
+/// Writes the ledger entry and notes in the control table that it is there, in one transaction. Then removes
+/// rows of the ledger whose time is over.
 ///
 /// # Errors
 ///
@@ -83,6 +90,8 @@ pub async fn write_ledger(
     session.execute(&ledger::create(database), SHORT).await.doing("create the ledger")?;
     hit("ledger.created");
     let figures = control::json(report);
+    let changes = control::json(&found.request.record.entries());
+    let has_changes = super::ledger::has_changes(session, database).await?;
     let entry = ledger::Entry {
         table: &found.tables.source.table,
         digest: &found.state.digest,
@@ -91,6 +100,7 @@ pub async fn write_ledger(
         outcome,
         requested_by: &found.request.requested_by,
         figures: &figures,
+        changes: has_changes.then_some(changes.as_str()),
         old_table: old_table.map_or("", |_| found.tables.old.table.as_str()),
         old_table_id: old_table.unwrap_or_default(),
         retain_seconds: found.request.old_table_retain.as_secs(),
@@ -106,5 +116,6 @@ pub async fn write_ledger(
         session.execute(&noted, SHORT).await.doing("note the ledger entry")?;
         Ok(())
     })
-    .await
+    .await?;
+    super::ledger::prune(session, found).await
 }

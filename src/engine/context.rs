@@ -341,11 +341,13 @@ impl Context {
         self.counted(&self.store.lock().await.state)
     }
 
-    fn counted(&self, state: &StoredState) -> StoredState {
+    /// A state with the counters of now.
+    pub fn counted(&self, state: &StoredState) -> StoredState {
         StoredState {
             keys_applied: self.meter.keys_applied(),
             rows_verified: self.meter.rows_verified(),
             rows_copied: self.flow().backlog.claims().rows_copied(),
+            changes: self.plan.request.record.entries(),
             ..state.clone()
         }
     }

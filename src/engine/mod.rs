@@ -8,6 +8,7 @@ pub mod outcome;
 pub mod phase;
 pub mod progress;
 pub mod reason;
+pub mod record;
 pub mod request;
 pub mod stage;
 
@@ -32,6 +33,7 @@ mod gate;
 mod gates;
 mod heartbeat;
 mod instant;
+mod ledger;
 mod markers;
 mod meter;
 mod misfit;
@@ -104,7 +106,8 @@ async fn attempts(
     let mut pause = BACK_OFF.0;
     loop {
         let began = tokio::time::Instant::now();
-        let error = match attempt::run(request, (wishes, gates), meter, stop, &mut worker).await {
+        let attempt = attempt::run(request, (wishes, gates), meter, stop, &mut worker);
+        let error = match Box::pin(attempt).await {
             Ok(outcome) => return Ok(outcome),
             Err(error) => error,
         };

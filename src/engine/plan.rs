@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::engine::backlog::KeyOrder;
 use crate::engine::phase::PhaseKind;
 use crate::engine::progress::PlanSummary;
+use crate::engine::record::Entry;
 use crate::engine::request::Request;
 use crate::mysql::server::Server;
 use crate::mysql::session::Session;
@@ -136,6 +137,9 @@ pub struct StoredState {
     /// What preflight warned of.
     #[serde(default)]
     pub warnings: Vec<String>,
+    /// What was changed while it ran.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub changes: Vec<Entry>,
 }
 
 impl StoredState {

@@ -190,6 +190,7 @@ async fn first_state(
         instant_target: None,
         in_ledger: false,
         warnings: inspected.warnings.iter().map(Refusal::to_string).collect(),
+        changes: Vec::new(),
     })
 }
 

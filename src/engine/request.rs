@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::record::Record;
 use super::stage;
 use crate::mysql::connect::ConnectOptions;
 use crate::schema::table::TableName;
@@ -41,6 +42,10 @@ pub struct Request {
     pub stages: stage::Settings,
     /// Patterns of databases that may be changed; empty allows all but the system databases.
     pub allowed_databases: Vec<String>,
+    /// Age at which rows of the ledger are removed; never when absent.
+    pub ledger_retain: Option<Duration>,
+    /// What is changed while it runs; goes into the ledger.
+    pub record: Record,
 }
 
 /// What the administrator of the target has asked while a run goes on. None of it is shown.

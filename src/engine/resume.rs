@@ -149,6 +149,7 @@ async fn take(
 pub fn unfinished(request: &Request, state: StoredState, epoch: u64) -> Unfinished {
     let database = &request.table.database;
     let names = HelperNames::of(&request.table.table, &[]);
+    request.record.restore(&state.changes);
     let tables = Tables {
         source: request.table.clone(),
         shadow: TableName::new(database, names.shadow),

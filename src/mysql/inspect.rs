@@ -210,6 +210,23 @@ pub async fn table_comment(
     Ok(session.query_optional(&sql, LIMIT).await?.and_then(|row| row.string(0)))
 }
 
+/// Whether the table is there and has a column of this name.
+///
+/// # Errors
+/// When the session fails.
+pub async fn column_exists(
+    session: &mut Session,
+    name: &TableName,
+    column: &str,
+) -> Result<bool, Error> {
+    let sql = format!(
+        "SELECT 1 FROM information_schema.COLUMNS WHERE {} AND COLUMN_NAME = {}",
+        named(name),
+        literal(column)
+    );
+    Ok(session.query_optional(&sql, LIMIT).await?.is_some())
+}
+
 /// The next AUTO_INCREMENT value, or `None` when the table has no such column.
 ///
 /// # Errors

@@ -136,6 +136,10 @@ pub mod ledger {
 
     /// Name of the ledger table.
     pub const TABLE: &str = "ghostship_history";
+    /// The column that ledgers of former versions lack.
+    pub const CHANGES: &str = "changes";
+    /// The longest name of who asked, in characters.
+    const REQUESTED_BY: usize = 255;
 
     /// One finished migration.
     #[derive(Clone, Debug)]
@@ -154,6 +158,8 @@ pub mod ledger {
         pub requested_by: &'a str,
         /// Figures as JSON.
         pub figures: &'a str,
+        /// What was changed while it ran, as JSON; absent when the ledger has no column for it.
+        pub changes: Option<&'a str>,
         /// Name of the old table, empty when there is none.
         pub old_table: &'a str,
         /// InnoDB id of the old table, 0 when there is none.
@@ -177,25 +183,38 @@ pub mod ledger {
              outcome VARCHAR(32) NOT NULL, requested_by VARCHAR(255) NOT NULL, \
              figures LONGTEXT NOT NULL, old_table VARCHAR(64) NOT NULL, \
              old_table_id BIGINT UNSIGNED NOT NULL, old_table_expires DATETIME(6) NULL, \
-             KEY by_table (table_name, alter_digest)) ENGINE=InnoDB \
+             {CHANGES} LONGTEXT NULL, KEY by_table (table_name, alter_digest)) ENGINE=InnoDB \
              DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin COMMENT='ghostship ledger'",
             name(database)
         )
     }
 
-    /// Adds an entry unless this run of the migration is already in it (same control table id).
+    /// Adds the column for changes, as long as that touches no row; an error (1060) when it is there already.
+    pub fn add_changes(database: &str) -> String {
+        format!(
+            "ALTER TABLE {} ADD COLUMN {CHANGES} LONGTEXT NULL, ALGORITHM=INSTANT",
+            name(database)
+        )
+    }
+
+    /// Adds an entry.
     pub fn insert(database: &str, entry: &Entry<'_>) -> String {
+        let (column, changes) = match entry.changes {
+            Some(changes) => (format!(", {CHANGES}"), format!(", {}", text_literal(changes))),
+            None => (String::new(), String::new()),
+        };
+        let requested_by: String = entry.requested_by.chars().take(REQUESTED_BY).collect();
         format!(
             "INSERT INTO {} (finished_at, table_name, alter_digest, migration, migration_uid, \
-             outcome, requested_by, figures, old_table, old_table_id, old_table_expires) VALUES \
-             (UTC_TIMESTAMP(6), {}, {}, {}, {}, {}, {}, {}, {}, {}, {})",
+             outcome, requested_by, figures, old_table, old_table_id, old_table_expires{column}) VALUES \
+             (UTC_TIMESTAMP(6), {}, {}, {}, {}, {}, {}, {}, {}, {}, {}{changes})",
             name(database),
             text_literal(entry.table),
             text_literal(entry.digest),
             text_literal(entry.migration),
             text_literal(entry.uid),
             text_literal(entry.outcome),
-            text_literal(entry.requested_by),
+            text_literal(&requested_by),
             text_literal(entry.figures),
             text_literal(entry.old_table),
             entry.old_table_id,
@@ -229,6 +248,22 @@ pub mod ledger {
         )
     }
 
+    /// The oldest entries, at most `limit`, by id: id, table, whether it was completed, whether its old
+    /// table is on record, whether it finished more than `age` seconds ago (each 0 or 1).
+    pub fn select_oldest(database: &str, age: u64, limit: u32) -> String {
+        format!(
+            "SELECT id, table_name, outcome = 'Completed', old_table <> '', \
+             finished_at < UTC_TIMESTAMP(6) - INTERVAL {age} SECOND FROM {} ORDER BY id LIMIT {limit}",
+            name(database)
+        )
+    }
+
+    /// Removes entries.
+    pub fn delete(database: &str, ids: &[u64]) -> String {
+        let ids: Vec<String> = ids.iter().map(u64::to_string).collect();
+        format!("DELETE FROM {} WHERE id IN ({})", name(database), ids.join(", "))
+    }
+
     /// Notes that the old table of an entry is gone.
     pub fn forget_old_table(database: &str, id: u64) -> String {
         format!(
@@ -236,5 +271,41 @@ pub mod ledger {
              WHERE id = {id}",
             name(database)
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_fits_the_ledger_that_is_there() {
+        let name = "é".repeat(300);
+        let entry = |changes| ledger::Entry {
+            table: "t",
+            digest: "",
+            migration: "shop/one",
+            uid: "",
+            outcome: "Completed",
+            requested_by: &name,
+            figures: "{}",
+            changes,
+            old_table: "",
+            old_table_id: 0,
+            retain_seconds: 0,
+        };
+        let with = ledger::insert("shop", &entry(Some("[]")));
+        let without = ledger::insert("shop", &entry(None));
+        assert!(with.contains("old_table_expires, changes) VALUES"), "{with}");
+        assert!(with.ends_with(&format!("NULL, {})", text_literal("[]"))), "{with}");
+        assert!(!without.contains("changes") && without.ends_with("NULL)"), "{without}");
+        let fitting = text_literal(&"é".repeat(255));
+        assert!(without.contains(&format!("{fitting},")), "{without}");
+    }
+
+    #[test]
+    fn entries_are_removed_by_their_ids() {
+        let expected = "DELETE FROM `shop`.`ghostship_history` WHERE id IN (3, 5)";
+        assert_eq!(ledger::delete("shop", &[3, 5]), expected);
     }
 }

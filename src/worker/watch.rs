@@ -12,12 +12,14 @@ use tokio::time::timeout;
 
 use super::Assignment;
 use super::load::{CALL, Loaded};
+use crate::api::audit;
 use crate::api::control::{self, Wanted};
 use crate::api::effective::{Setting, effective};
 use crate::api::migration::SchemaMigration;
 use crate::api::target::MigrationTarget;
 use crate::api::validate::{self, TargetSettings, ValidMigration};
 use crate::engine::intent::{Command, Intent, Publisher};
+use crate::engine::record::Record;
 use crate::hooks::Board;
 use crate::resolve::{self, Settings};
 
@@ -40,6 +42,8 @@ struct Known {
     asked: Asked,
     target: TargetSettings,
     clean_up: bool,
+    /// Who changed what, for the ledger.
+    record: Record,
 }
 
 /// What the migration asks for.
@@ -139,7 +143,8 @@ impl Known {
             true => Asked::Only(Command::Abort),
             false => Asked::All(Box::new(loaded.migration.clone())),
         };
-        Self { asked, target: loaded.target.1.clone(), clean_up }
+        let record = loaded.request.record.clone();
+        Self { asked, target: loaded.target.1.clone(), clean_up, record }
     }
 
     fn holds(&self, now: Timestamp) -> (Intent, Option<Vec<Setting>>) {
@@ -158,6 +163,7 @@ impl Known {
             self.asked = Asked::Only(Command::Leave);
             return true;
         };
+        self.record.replace(resolve::entries(audit::after(own, Timestamp::now()).changes));
         let panics = own.spec.panic == Some(true);
         self.asked = match control::wanted(own) {
             // The latch of an earlier panic does not keep what is deleted from being cleaned up.

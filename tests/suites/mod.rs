@@ -1,5 +1,6 @@
 //! Which tests there are. In: nothing; out: one trial per test, none of them ever skipped.
 
+mod audit;
 mod bounded;
 mod cases;
 mod checksum;
@@ -60,6 +61,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     trials.extend(cut_over::trials());
     trials.extend(obstacles::trials());
     trials.extend(wishes::trials());
+    trials.extend(audit::trials());
     trials.extend(guard::trials());
     trials.extend(disk::trials());
     trials.extend(hours::trials());

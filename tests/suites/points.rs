@@ -44,6 +44,8 @@ const STEPS: &[(&str, &str, &str, &str)] = &[
     ("clean_up.rs", "write_ledger(&mut session", "cleanup.begin", "cleanup.ledger"),
     ("clean_up.rs", "old_table::drop_now", "cleanup.ledger", "cleanup.old"),
     ("clean_up.rs", "drop the control table", "cleanup.old", "cleanup.control"),
+    ("ledger.rs", "ledger::add_changes(", "ledger.column", "ledger.widened"),
+    ("ledger.rs", "remove old rows of the ledger", "ledger.prune", "ledger.pruned"),
     ("instant.rs", "session.execute(&change, SHORT)", "instant.send", "instant.done"),
     ("abort.rs", "drop the shadow table", "abort.begin", "abort.shadow"),
     ("abort.rs", "write_ledger(", "abort.shadow", "abort.ledger"),

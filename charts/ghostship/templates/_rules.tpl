@@ -2,7 +2,7 @@
 {{- define "ghostship.rules" -}}
 - apiGroups: [ghostship.dev]
   resources: [schemamigrations]
-  verbs: [get, list, watch, patch]
+  verbs: [get, list, watch, patch, delete]
 - apiGroups: [ghostship.dev]
   resources: [schemamigrations/status]
   verbs: [patch]

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::{Facts, Reason, Refusal, Request, Verdict};
+use crate::engine::record::Record;
 use crate::engine::request::{Strategy, VerifyMode};
 use crate::mysql::connect::{ConnectOptions, CredentialSource, TlsMode};
 use crate::mysql::grants::Grants;
@@ -36,6 +37,8 @@ pub(in crate::engine) fn request() -> Request {
         attempt: None,
         requested_by: String::new(),
         stages: crate::engine::stage::Settings::default(),
+        ledger_retain: None,
+        record: Record::default(),
         allowed_databases: Vec::new(),
     }
 }

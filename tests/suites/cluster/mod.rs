@@ -3,6 +3,7 @@
 //! long ones when the environment asks for them.
 
 mod api;
+mod audit;
 mod blocked;
 mod control;
 mod faults;
@@ -67,6 +68,7 @@ enum End {
 pub(crate) fn trials() -> Vec<Trial> {
     let mut trials = control::trials();
     trials.extend(api::trials());
+    trials.extend(audit::trials());
     trials.extend(blocked::trials());
     trials.extend(faults::trials());
     trials.extend(leaders::trials());

@@ -34,7 +34,7 @@ async fn accounts(shop: &mut Shop) -> Result<End> {
         "batch/jobs create,delete,get,list,patch,watch",
         "events.k8s.io/events create,patch",
         "ghostship.dev/migrationtargets get,list,watch",
-        "ghostship.dev/schemamigrations get,list,patch,watch",
+        "ghostship.dev/schemamigrations delete,get,list,patch,watch",
         "ghostship.dev/schemamigrations/finalizers update",
         "ghostship.dev/schemamigrations/status patch",
         "rbac.authorization.k8s.io/rolebindings create,patch",

@@ -10,7 +10,7 @@ use super::{clock, columns, count, labelled, name, namespace, phase, status, tab
 use crate::api::duration;
 use crate::api::legal::Stage;
 use crate::api::migration::SchemaMigration;
-use crate::api::status::Transition;
+use crate::api::status::{ChangeStatus, Transition};
 use crate::args::verbs::Format;
 use crate::cli::progress::spoken;
 
@@ -40,6 +40,8 @@ pub struct Past {
     #[serde(skip_serializing_if = "Option::is_none")]
     lock_seconds: Option<f64>,
     transitions: Vec<Transition>,
+    /// Who changed what of what is asked for.
+    changes: Vec<ChangeStatus>,
 }
 
 /// Those that have ended, newest first.
@@ -92,8 +94,32 @@ fn way_text(past: &Past) -> String {
         ("lock", lock(past)),
     ];
     let rows: Vec<_> = past.transitions.iter().map(transition).collect();
-    let changes: String = columns(&rows).lines().map(|line| format!("    {line}\n")).collect();
-    format!("{} in namespace {}\n{}{changes}", past.name, past.namespace, labelled(&lines))
+    let Past { name, namespace, .. } = past;
+    let (way, changes) = (indented(&rows), changes(&past.changes));
+    format!("{name} in namespace {namespace}\n{}{way}{changes}", labelled(&lines))
+}
+
+/// Nothing when nobody changed anything.
+fn changes(all: &[ChangeStatus]) -> String {
+    if all.is_empty() {
+        return String::new();
+    }
+    let rows: Vec<_> = all.iter().map(change).collect();
+    format!("  changed by\n{}", indented(&rows))
+}
+
+fn change(one: &ChangeStatus) -> Vec<String> {
+    let ChangeStatus { at, field, from, to, by } = one;
+    let by = if by.is_empty() { "unknown" } else { by };
+    let values = match from == to {
+        true => format!("changed, and back to {to}"),
+        false => format!("{from} -> {to}"),
+    };
+    vec![told(at.as_ref()), by.to_owned(), field.clone(), values]
+}
+
+fn indented(rows: &[Vec<String>]) -> String {
+    columns(rows).lines().map(|line| format!("    {line}\n")).collect()
 }
 
 fn past(migration: &SchemaMigration) -> Past {
@@ -118,6 +144,7 @@ fn past(migration: &SchemaMigration) -> Past {
         rows_copied: status.progress.map(|progress| progress.rows_copied).unwrap_or_default(),
         lock_seconds: lock.and_then(duration::parse).map(|lock| lock.as_secs_f64()),
         transitions: status.transitions,
+        changes: status.audit.map(|audit| audit.changes).unwrap_or_default(),
     }
 }
 
@@ -202,7 +229,28 @@ first in namespace shop
     2026-01-01 01:00:05 UTC   Starting   WorkerStarting
     2026-01-01 01:00:15 UTC   RowCopy    Running
 ";
-        let migration = ended("first", "Succeeded", "2026-01-01T01:10:05Z", Some("12ms"));
+        let mut migration = ended("first", "Succeeded", "2026-01-01T01:10:05Z", Some("12ms"));
         assert_eq!(way(&migration, Format::Text), expected);
+        let changes = json!([
+            {"at": "2026-01-01T01:02:00Z", "field": "spec.paused", "from": "none", "to": "true",
+                "by": "kubectl-patch"},
+            {"at": "2026-01-01T01:03:00Z", "field": "spec.paused", "from": "true", "to": "none"},
+            {"at": "2026-01-01T01:04:00Z", "field": "spec.panic", "from": "false", "to": "false",
+                "by": "ghostship-cli"},
+        ]);
+        let audit = serde_json::from_value(json!({ "changes": changes })).unwrap();
+        migration.status.as_mut().unwrap().audit = Some(audit);
+        let expected = format!(
+            "{expected}  changed by
+    2026-01-01 01:02:00 UTC   kubectl-patch   spec.paused   none -> true
+    2026-01-01 01:03:00 UTC   unknown         spec.paused   true -> none
+    2026-01-01 01:04:00 UTC   ghostship-cli   spec.panic    changed, and back to false
+"
+        );
+        assert_eq!(way(&migration, Format::Text), expected);
+        let read: Value = serde_json::from_str(&way(&migration, Format::Json)).unwrap();
+        assert_eq!(read["changes"], changes);
+        let yaml: Value = serde_yaml::from_str(&way(&migration, Format::Yaml)).unwrap();
+        assert_eq!(yaml["changes"][0]["by"], "kubectl-patch");
     }
 }
