@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::context::Context;
 use super::control::{self, SHORT, fenced};
 use super::error::Doing;
-use super::throttle::retention::Durable;
+use super::throttle::retention::{Durable, Reach};
 use super::{Error, Result, backup};
 use crate::failpoint::hit;
 use crate::mysql::connect::Role;
@@ -28,12 +28,12 @@ pub async fn beat(context: Arc<Context>) -> Result<()> {
     let (mut waits_for, mut durable) = (String::new(), Durable::default());
     loop {
         number += 1;
-        let position = {
+        let (position, reach) = {
             let mut flow = context.flow();
             flow.advance();
-            flow.durable.clone()
+            (flow.durable.clone(), Reach::of(flow.backlog.pending()))
         };
-        durable.watch(&context, &position);
+        durable.watch(&context, reach);
         context.meter.send_heartbeat(number);
         let begun = Instant::now();
         hit("heartbeat.begin");

@@ -11,20 +11,16 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use crate::support::client::{Client, ident};
+use crate::support::client::ident;
 use crate::support::database::Database;
 use crate::support::ghostship::Ghostship;
 use crate::support::receiver::{Manner, Receiver, free_port};
 use crate::support::registers::TABLE;
 use crate::support::scene::{RUN, Scene, Shape, expect_code};
-use crate::support::server::{Flavour, PrivateServer, Server};
+use crate::support::server::{Flavour, Server};
 use crate::support::settings;
+use crate::support::strain::{QUIET, Replicated, close, gate, load, tells};
 use crate::support::wait::wait_for;
-
-/// Connections that a quiet test stays below, writers, worker and verification together.
-const QUIET: u64 = 60;
-/// Connections that a load has more.
-const LOAD: usize = 80;
 
 /// How long the long pause lasts when nobody asks for a longer one.
 const PAUSE: Duration = Duration::from_secs(12);
@@ -85,13 +81,6 @@ async fn expect_held(
     ensure!(tells(&known, signal, ""), "it is no longer held by {signal}: {known}");
     ensure!(copied[1] == copied[2], "it is held by {signal} and copies: {copied:?}");
     Ok(())
-}
-
-fn tells(line: &Value, signal: &str, words: &str) -> bool {
-    let reasons = line["throttled"].as_array().into_iter().flatten();
-    reasons.into_iter().any(|one| {
-        one["signal"] == signal && one["reason"].as_str().is_some_and(|text| text.contains(words))
-    })
 }
 
 async fn expect_end(scene: Scene, run: Ghostship) -> Result<()> {
@@ -166,72 +155,30 @@ async fn stream() -> Result<()> {
     expect_end(scene, run).await
 }
 
-/// A primary, a replica that is watched, and a copy under this limit.
-async fn watched(
-    label: &str,
-    throttle: Value,
-    replica_fields: Value,
-) -> Result<(PrivateServer, PrivateServer, Scene, Ghostship)> {
-    let primary = Server::private(&format!("guard-{label}-primary"), &[])?;
-    let replica = primary.replica(&format!("guard-{label}-replica"))?;
-    let mut scene =
-        Scene::on(primary.server(), &format!("guard_{label}"), Shape::default()).await?;
-    let (host, port) = replica.server().address()?;
-    let mut place = json!({"host": host, "port": port});
-    if let (Some(place), Value::Object(fields)) = (place.as_object_mut(), replica_fields) {
-        place.extend(fields);
-    }
-    scene.manifest.set_target(&[("/controlReplicas", json!([place]))])?;
-    let run = begin(&mut scene, throttle)?;
-    Ok((primary, replica, scene, run))
-}
-
-async fn on(server: &PrivateServer, statements: &[&str]) -> Result<()> {
-    let mut client = Client::connect(server.server().url(), None).await?;
-    for statement in statements {
-        client.exec(statement).await?;
-    }
-    client.close().await
-}
-
 async fn apply_backlog() -> Result<()> {
-    let limits = json!({"maxApplyBacklog": 50});
-    let (primary, replica, mut scene, mut run) = watched("backlog", limits, json!({})).await?;
-    run.wait_for("RowCopy", RUN).await?;
-    on(&replica, &["STOP REPLICA SQL_THREAD"]).await?;
+    let mut place = Replicated::lay_out("guard_backlog", 1, &json!({})).await?;
+    let (mut run, _caller) = place.begin(json!({"maxApplyBacklog": 50}), 50).await?;
+    place.on(0, &["STOP REPLICA SQL_THREAD"]).await?;
     let words = ("maxApplyBacklog", "transactions to apply, above maxApplyBacklog of 50");
-    expect_held(&mut scene, &mut run, words).await?;
-    on(&replica, &["START REPLICA SQL_THREAD"]).await?;
-    let ended = expect_end(scene, run).await;
-    drop((primary, replica));
-    ended
+    expect_held(&mut place.scene, &mut run, words).await?;
+    place.on(0, &["START REPLICA SQL_THREAD"]).await?;
+    place.expect_end(run).await
 }
 
 async fn status_lag() -> Result<()> {
-    let limits = json!({"maxLag": "3s"});
     let by_status = json!({"lag": "Status"});
-    let (primary, replica, mut scene, mut run) = watched("status", limits, by_status).await?;
-    run.wait_for("RowCopy", RUN).await?;
-    delay(&replica, 30).await?;
-    expect_held(&mut scene, &mut run, ("maxLag", "behind, more than maxLag of 3 s")).await?;
-    delay(&replica, 0).await?;
-    let ended = expect_end(scene, run).await;
-    drop((primary, replica));
-    ended
+    let mut place = Replicated::lay_out("guard_status", 1, &by_status).await?;
+    let (mut run, _caller) = place.begin(json!({"maxLag": "3s"}), 50).await?;
+    delay(&place, 30).await?;
+    let words = ("maxLag", "behind, more than maxLag of 3 s");
+    expect_held(&mut place.scene, &mut run, words).await?;
+    delay(&place, 0).await?;
+    place.expect_end(run).await
 }
 
-async fn delay(replica: &PrivateServer, seconds: u32) -> Result<()> {
+async fn delay(place: &Replicated, seconds: u32) -> Result<()> {
     let delay = format!("CHANGE REPLICATION SOURCE TO SOURCE_DELAY = {seconds}");
-    on(replica, &["STOP REPLICA", &delay, "START REPLICA"]).await
-}
-
-/// A table by which an administrator stops migrations.
-async fn gate(scene: &mut Scene) -> Result<Client> {
-    let mut root = scene.database.connect_twin().await?;
-    root.exec("CREATE TABLE closed (why INT NOT NULL)").await?;
-    let gate = format!("SELECT COUNT(*) FROM {}.closed", ident(&scene.database.twin));
-    scene.manifest.set_target(&[("/probes", json!({"query": gate}))])?;
-    Ok(root)
+    place.on(0, &["STOP REPLICA", &delay, "START REPLICA"]).await
 }
 
 async fn query() -> Result<()> {
@@ -377,22 +324,6 @@ async fn gives_up() -> Result<()> {
     ensure!(words.contains("RetentionShort") && words.contains("are dropped"), "{words}");
     ensure!(scene.ledger().await? == ["Aborted"], "the ledger has {:?}", scene.ledger().await?);
     scene.expect_untouched().await
-}
-
-/// Connections that do nothing but count.
-async fn load(scene: &Scene) -> Result<Vec<Client>> {
-    let mut connections = Vec::new();
-    for _ in 0..LOAD {
-        connections.push(scene.database.connect().await?);
-    }
-    Ok(connections)
-}
-
-async fn close(connections: Vec<Client>) -> Result<()> {
-    for connection in connections {
-        connection.close().await?;
-    }
-    Ok(())
 }
 
 fn critical(resume: &Value) -> Value {

@@ -21,8 +21,10 @@ const SOON: Duration = Duration::from_millis(2500);
 pub(crate) fn trials() -> Vec<Trial> {
     vec![
         super::trial("hours::the_copy_stands_still_outside_its_window".to_owned(), copy),
+        super::trial("hours::a_chunk_in_flight_ends_when_the_window_closes".to_owned(), in_flight),
         super::trial("hours::the_comparison_stands_still_outside_the_window".to_owned(), verify),
         super::trial("hours::the_cut_over_waits_for_its_window".to_owned(), cut_over),
+        super::trial("hours::the_window_closes_while_the_cut_over_waits".to_owned(), closes),
         super::trial("hours::a_window_shorter_than_the_budget_is_not_used".to_owned(), too_short),
         super::trial("hours::the_windows_of_the_target_hold_as_well".to_owned(), target_windows),
         super::trial("hours::instant_waits_for_the_cut_over_window".to_owned(), instant),
@@ -114,6 +116,29 @@ async fn copy() -> Result<()> {
     scene.expect_completed().await
 }
 
+/// The window closes between the rows of a chunk and its COMMIT: the chunk ends, and none begins.
+async fn in_flight() -> Result<()> {
+    let mut scene = slow_scene("hours_in_flight").await?;
+    scene.manifest.set(&[("/copy/threads", json!(1)), ("/copy/chunkTime", json!("200ms"))])?;
+    let mut run = scene.run(Some("chunk.recorded=stop@1"))?;
+    run.wait_until_stopped(RUN).await?;
+    let before = scene.recorded().await?;
+    scene.manifest.set(&[("/windows", json!({"copy": past()}))])?;
+    run.signal("CONT")?;
+    let held = run.wait_until("the window is closed", RUN, is_outside).await?;
+    ensure!(held["phase"] == "RowCopy", "void: the window met {held}");
+    scene.manifest.set(&[("/copy/maxRowsPerSecond", json!(0))])?;
+    expect_still(&mut run, &mut scene, (&held, "rowsCopied")).await?;
+    let after = scene.recorded().await?;
+    ensure!(after > before, "the chunk in flight was given up: {before} rows, {after} rows");
+    let line =
+        run.wait_until("it is told", RUN, |line| number(line, "rowsCopied") == after).await?;
+    ensure!(is_outside(&line), "void: the window is open: {line}");
+    scene.manifest.set(&[("/windows", json!({"copy": window(2, 60)}))])?;
+    expect_code(&run.wait(RUN).await?, 0)?;
+    scene.expect_completed().await
+}
+
 async fn verify() -> Result<()> {
     let mut scene = slow_scene("hours_verify").await?;
     scene.manifest.set(&[("/copy/maxRowsPerSecond", json!(0))])?;
@@ -153,6 +178,30 @@ async fn cut_over() -> Result<()> {
     let took = Timestamp::now().duration_since(opens);
     ensure!(took >= SignedDuration::from_secs(2), "it did not wait: {took:?}");
     ensure!(took < SignedDuration::from_secs(20), "it was not seen for {took:?}");
+    scene.expect_completed().await
+}
+
+/// The window was open, and the swap waited for a transaction; when that ends the window is closed.
+async fn closes() -> Result<()> {
+    let mut scene = Scene::shared("hours_closes", Flavour::Gtid, Shape::default()).await?;
+    let mut blocker = scene.database.connect().await?;
+    blocker.exec("BEGIN").await?;
+    blocker.texts("SELECT COUNT(*) FROM t WHERE id < 3").await?;
+    let long = json!({"cutOver": window(-10, 600)});
+    scene.manifest.set(&[("/windows", long), ("/copy/chunkTime", json!("200ms"))])?;
+    let mut run = scene.run(None)?;
+    let blocked = |line: &Value| line["phase"] == "CutOver" && waits_for(line, "CutOverBlocked");
+    run.wait_until("the transaction is in the way", RUN, blocked).await?;
+    scene.manifest.set(&[("/windows", json!({"cutOver": window(-10, 13)}))])?;
+    let closed =
+        |line: &Value| waits_for(line, "outside the cut-over window; it does not open again");
+    let held = run.wait_until("the window closes by itself", RUN, closed).await?;
+    blocker.exec("COMMIT").await?;
+    blocker.close().await?;
+    expect_still(&mut run, &mut scene, (&held, "cutOverAttempts")).await?;
+    ensure!(!scene.is_swapped().await?, "swapped outside the window");
+    scene.manifest.set(&[("/windows", json!({"cutOver": window(2, 60)}))])?;
+    expect_code(&run.wait(RUN).await?, 0)?;
     scene.expect_completed().await
 }
 

@@ -41,6 +41,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         ),
         super::trial("obstacles::reader_of_the_shadow_is_named".to_owned(), reader_of_the_shadow),
         super::trial("obstacles::prepared_xa_is_named".to_owned(), prepared_xa),
+        super::trial("obstacles::table_lock_is_named".to_owned(), table_lock),
         super::trial("obstacles::ddl_elsewhere_costs_writers_nothing".to_owned(), ddl_elsewhere),
         super::trial("obstacles::backup_at_the_swap_costs_the_budget_at_most".to_owned(), backup),
     ];
@@ -204,6 +205,29 @@ async fn prepared_xa() -> Result<()> {
     scene.registers.add(id, (Some(id * 10), 0, "xa".to_owned()));
     expect_code(&run.wait(RUN).await?, 0)?;
     client.close().await?;
+    scene.expect_completed().await
+}
+
+/// Somebody has locked the table by LOCK TABLES, without a transaction that would have an age.
+async fn table_lock() -> Result<()> {
+    let mut scene = scene("table_lock").await?;
+    scene.manifest.set(&[("/postponeCutOver", json!(true))])?;
+    let mut run = scene.run(None)?;
+    run.wait_for("AwaitCutOver", RUN).await?;
+    let mut holder = scene.database.connect().await?;
+    let id = holder.texts("SELECT CONNECTION_ID()").await?.concat();
+    holder.exec(&format!("LOCK TABLES {TABLE} READ")).await?;
+    scene.manifest.set(&[("/postponeCutOver", json!(false))])?;
+    let names = |line: &Value| {
+        line["waitingFor"].as_str().is_some_and(|text| text.contains(&format!("connection {id} ")))
+    };
+    run.wait_until("who has locked the table is named", RUN, names).await?;
+    ensure!(!scene.is_swapped().await?, "the table was swapped under somebody's lock");
+    holder.exec("UNLOCK TABLES").await?;
+    let bystander = watch_waits(&scene).await?;
+    expect_code(&run.wait(RUN).await?, 0)?;
+    expect_short_waits(&scene, bystander).await?;
+    holder.close().await?;
     scene.expect_completed().await
 }
 

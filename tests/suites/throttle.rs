@@ -8,15 +8,12 @@ use libtest_mimic::Trial;
 use serde_json::{Value, json};
 
 use crate::support::client::Client;
-use crate::support::ghostship::Ghostship;
 use crate::support::scene::{RUN, Scene, Shape, expect_code};
-use crate::support::server::{Flavour, PrivateServer, Server};
+use crate::support::server::{Flavour, Server};
+use crate::support::strain::{
+    QUIET, Replicated, applied_beyond, close, expect_standstill, gate, load, tells,
+};
 use crate::support::wait::let_time_pass;
-
-/// Connections that a quiet test stays below, writers, worker and verification together.
-const QUIET: u64 = 60;
-/// Connections that the load has more.
-const LOAD: usize = 80;
 
 /// The tests.
 pub(crate) fn trials() -> Vec<Trial> {
@@ -24,8 +21,10 @@ pub(crate) fn trials() -> Vec<Trial> {
         super::trial("throttle::load_holds_the_copy".to_owned(), || holds(Stage::RowCopy)),
         super::trial("throttle::load_holds_the_verification".to_owned(), || holds(Stage::Verify)),
         super::trial("throttle::load_holds_the_cut_over".to_owned(), || holds(Stage::CutOver)),
-        super::trial("throttle::lag_of_a_replica_holds".to_owned(), lag),
-        super::trial("throttle::a_replica_that_is_gone_holds".to_owned(), blind),
+        super::trial("throttle::lag_keeps_a_complete_copy".to_owned(), || keeps(Cause::Lag)),
+        super::trial("throttle::a_query_keeps_a_complete_copy".to_owned(), || keeps(Cause::Query)),
+        super::trial("throttle::load_keeps_a_complete_copy".to_owned(), || keeps(Cause::Load)),
+        super::trial("throttle::a_query_keeps_a_blocked_cut_over".to_owned(), blocked),
         super::trial("throttle::lag_without_replicas_holds".to_owned(), unwatched),
         super::trial("throttle::a_wrong_name_holds_until_it_is_corrected".to_owned(), wrong_name),
         super::trial("throttle::a_nice_copy_rests_after_each_chunk".to_owned(), nice),
@@ -38,15 +37,6 @@ enum Stage {
     RowCopy,
     Verify,
     CutOver,
-}
-
-/// Connections that do nothing but count.
-async fn load(scene: &Scene) -> Result<Vec<Client>> {
-    let mut connections = Vec::new();
-    for _ in 0..LOAD {
-        connections.push(scene.database.connect().await?);
-    }
-    Ok(connections)
 }
 
 async fn holds(stage: Stage) -> Result<()> {
@@ -68,7 +58,8 @@ async fn holds(stage: Stage) -> Result<()> {
     scene.manifest.set(&[("/paused", json!(true))])?;
     let connections = load(&scene).await?;
     run.signal("CONT")?;
-    let held = run.wait_until("the load is seen", RUN, names_load).await?;
+    let loaded = |line: &Value| tells(line, "maxLoad", "above its maxLoad of 60");
+    let held = run.wait_until("the load is seen", RUN, loaded).await?;
     scene.manifest.set(&[("/paused", json!(false))])?;
     let is_paused = |line: &Value| line["waitingFor"].to_string().contains("paused");
     run.wait_until("the pause is over", RUN, |line| !is_paused(line)).await?;
@@ -87,104 +78,117 @@ async fn holds(stage: Stage) -> Result<()> {
     let phase = later["phase"].as_str().unwrap_or_default();
     ensure!(meant.contains(&phase), "void: the load met {phase}: {later}");
     ensure!(!scene.is_swapped().await?, "swapped under load");
-    for connection in connections {
-        connection.close().await?;
-    }
+    close(connections).await?;
     expect_code(&run.wait(RUN).await?, 0)?;
     scene.expect_completed().await
 }
 
-fn names_load(line: &Value) -> bool {
-    line["throttled"].as_array().into_iter().flatten().any(|one| {
-        let reason = one["reason"].as_str().unwrap_or_default();
-        one["signal"] == "maxLoad" && reason.contains("above its maxLoad of 60")
-    })
+/// What a complete copy meets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Cause {
+    Lag,
+    Query,
+    Load,
 }
 
-/// A line that counts keys applied after `line`, so often.
-async fn applied_beyond(run: &mut Ghostship, line: &Value, times: u32) -> Result<Value> {
-    let applied = |line: &Value| line["keysApplied"].as_u64().unwrap_or_default();
-    let mut last = line.clone();
-    for _ in 0..times {
-        let known = applied(&last);
-        last = run.wait_until("more keys are applied", RUN, |line| applied(line) > known).await?;
-    }
-    Ok(last)
-}
-
-/// A primary with a replica, and a slow copy that has begun and is watched.
-struct Watched {
-    primary: PrivateServer,
-    replica: PrivateServer,
-    scene: Scene,
-    run: Ghostship,
-}
-
-impl Watched {
-    async fn start(label: &str) -> Result<Self> {
-        let primary = Server::private(&format!("{label}-primary"), &[])?;
-        let replica = primary.replica(&format!("{label}-replica"))?;
-        let shape = Shape { rows: 8000, ..Shape::default() };
-        let mut scene = Scene::on(primary.server(), &format!("throttle_{label}"), shape).await?;
-        let (host, port) = replica.server().address()?;
-        scene
-            .manifest
-            .set_target(&[("/controlReplicas", json!([{"host": host, "port": port}]))])?;
-        let copy = json!({"threads": 1, "chunkTime": "100ms", "maxRowsPerSecond": 200});
-        scene.manifest.set(&[("/throttle", json!({"maxLag": "1s"})), ("/copy", copy)])?;
-        let mut run = scene.run(None)?;
-        let seen = |line: &Value| {
-            line["replicaLag"].as_f64().is_some_and(|lag| lag < 1.0)
-                && line["rowsCopied"].as_u64() > Some(0)
-        };
-        run.wait_until("the replica is seen", RUN, seen).await?;
-        Ok(Self { primary, replica, scene, run })
-    }
-
-    async fn on_replica(&self, statement: &str) -> Result<()> {
-        let mut client = Client::connect(self.replica.server().url(), None).await?;
-        client.exec(statement).await?;
-        client.close().await
-    }
-
-    /// Waits until it is held for this reason, and sees that nothing but applying goes on.
-    async fn expect_held(&mut self, words: &str) -> Result<Value> {
-        let told = |line: &Value| line["throttled"].to_string().contains(words);
-        let held = self.run.wait_until("it is held", RUN, told).await?;
-        // At the full speed the copy would be over at once.
-        self.scene.manifest.set(&[("/copy/maxRowsPerSecond", json!(0))])?;
-        let settled = applied_beyond(&mut self.run, &held, 3).await?;
-        self.scene.registers.wait_for_more(100).await?;
-        let later = applied_beyond(&mut self.run, &settled, 3).await?;
-        let same = settled["rowsCopied"] == later["rowsCopied"];
-        ensure!(same && later["phase"] == "RowCopy", "it went on: {settled} {later}");
-        Ok(held)
-    }
-
-    async fn expect_end(self) -> Result<()> {
-        expect_code(&self.run.wait(RUN).await?, 0)?;
-        let ended = self.scene.expect_completed().await;
-        drop((self.primary, self.replica));
-        ended
+impl Cause {
+    /// The limit, and what is told beyond it.
+    fn limit(self) -> (Value, (&'static str, &'static str)) {
+        match self {
+            Self::Lag => (json!({"maxLag": "1500ms"}), ("maxLag", "more than maxLag of 1.5 s")),
+            Self::Query => (json!({}), ("query", "answers 1, and not 0")),
+            Self::Load => {
+                let limits = json!({"maxLoad": {"Threads_connected": QUIET}});
+                (limits, ("maxLoad", "above its maxLoad of 60"))
+            }
+        }
     }
 }
 
-async fn lag() -> Result<()> {
-    let mut watched = Watched::start("lag").await?;
-    watched.on_replica("STOP REPLICA SQL_THREAD").await?;
-    let held = watched.expect_held("behind, more than maxLag of 1 s").await?;
-    let lag = held["replicaLag"].as_f64().unwrap_or_default();
-    ensure!(lag >= 1.0, "it is held, and the replica is {lag} s behind");
-    watched.on_replica("START REPLICA SQL_THREAD").await?;
-    watched.expect_end().await
+/// What is in the way, to be taken away again.
+enum Raised {
+    Stopped,
+    Closed(Client),
+    Connections(Vec<Client>),
 }
 
-async fn blind() -> Result<()> {
-    let mut watched = Watched::start("blind").await?;
-    watched.replica.kill()?;
-    watched.expect_held("cannot be read").await?;
-    watched.replica.restart()?;
-    watched.expect_end().await
+async fn raise(cause: Cause, place: &Replicated, mut administrator: Client) -> Result<Raised> {
+    match cause {
+        Cause::Lag => {
+            place.on(0, &["STOP REPLICA SQL_THREAD"]).await?;
+            administrator.close().await?;
+            Ok(Raised::Stopped)
+        }
+        Cause::Query => {
+            administrator.exec("INSERT INTO closed VALUES (1)").await?;
+            Ok(Raised::Closed(administrator))
+        }
+        Cause::Load => {
+            administrator.close().await?;
+            Ok(Raised::Connections(load(&place.scene).await?))
+        }
+    }
+}
+
+async fn take_away(raised: Raised, place: &Replicated) -> Result<()> {
+    match raised {
+        Raised::Stopped => place.on(0, &["START REPLICA SQL_THREAD"]).await,
+        Raised::Closed(mut administrator) => {
+            administrator.exec("DELETE FROM closed").await?;
+            administrator.close().await
+        }
+        Raised::Connections(connections) => close(connections).await,
+    }
+}
+
+/// Everything is copied and compared, a person lets the tables be swapped, and they are not.
+async fn keeps(cause: Cause) -> Result<()> {
+    let label = format!("throttle_complete_{cause:?}").to_lowercase();
+    let replicas = usize::from(cause == Cause::Lag);
+    let mut place = Replicated::lay_out(&label, replicas, &json!({})).await?;
+    let administrator = gate(&mut place.scene).await?;
+    let (limit, (signal, words)) = cause.limit();
+    place.scene.manifest.set(&[
+        ("/throttle", limit),
+        ("/copy", json!({"threads": 2})),
+        ("/postponeCutOver", json!(true)),
+    ])?;
+    let mut run = place.scene.run(None)?;
+    run.wait_for("AwaitCutOver", RUN).await?;
+    let raised = raise(cause, &place, administrator).await?;
+    run.wait_until("it is held", RUN, |line| tells(line, signal, words)).await?;
+    place.scene.manifest.set(&[("/postponeCutOver", json!(false))])?;
+    let later = expect_standstill(&mut place.scene, &mut run).await?;
+    ensure!(later["phase"] == "AwaitCutOver" && later["cutOverAttempts"] == 0, "it is at {later}");
+    ensure!(tells(&later, signal, words), "void: it is no longer held: {later}");
+    take_away(raised, &place).await?;
+    place.expect_end(run).await
+}
+
+/// The swap was allowed already and waits for a transaction to end, when it is held.
+async fn blocked() -> Result<()> {
+    let mut scene = Scene::shared("throttle_blocked", Flavour::Gtid, Shape::default()).await?;
+    scene.manifest.set(&[("/copy/chunkTime", json!("200ms"))])?;
+    let mut administrator = gate(&mut scene).await?;
+    let mut blocker = scene.database.connect().await?;
+    blocker.exec("BEGIN").await?;
+    blocker.texts("SELECT COUNT(*) FROM t WHERE id < 3").await?;
+    let mut run = scene.run(None)?;
+    let waits = |line: &Value| {
+        line["waitingFor"].as_str().is_some_and(|text| text.contains("CutOverBlocked"))
+    };
+    run.wait_until("the transaction is in the way", RUN, waits).await?;
+    administrator.exec("INSERT INTO closed VALUES (1)").await?;
+    let closed = |line: &Value| tells(line, "query", "answers 1, and not 0");
+    run.wait_until("it is held", RUN, closed).await?;
+    blocker.exec("COMMIT").await?;
+    blocker.close().await?;
+    let later = expect_standstill(&mut scene, &mut run).await?;
+    ensure!(later["phase"] == "CutOver" && closed(&later), "void: it is at {later}");
+    administrator.exec("DELETE FROM closed").await?;
+    administrator.close().await?;
+    expect_code(&run.wait(RUN).await?, 0)?;
+    scene.expect_completed().await
 }
 
 async fn unwatched() -> Result<()> {

@@ -179,14 +179,40 @@ impl Ghostship {
         if status.success() { Ok(()) } else { bail!("SIG{name} was not delivered") }
     }
 
+    /// The first progress line behind all that were said until now, heard or not.
+    pub(crate) async fn next_line(&mut self, deadline: Duration) -> Result<Value> {
+        while let Ok(heard) = self.heard.try_recv() {
+            self.take(heard)?;
+        }
+        let said = self.lines.len();
+        let end = Instant::now() + deadline;
+        loop {
+            let mut new = self.lines.iter().skip(said);
+            if let Some(line) = new.find(|line| line["type"] == "progress") {
+                return Ok(line.clone());
+            }
+            if self.ended.is_some() {
+                bail!("ghostship ended before another line\n{}", self.words());
+            }
+            let next = timeout_at(end, self.hear()).await;
+            next.map_err(|_| anyhow!("no line within {deadline:?}\n{}", self.words()))??;
+        }
+    }
+
     async fn hear(&mut self) -> Result<()> {
         match self.heard.recv().await {
-            Some(Heard::Line(line)) => {
+            Some(heard) => self.take(heard),
+            None => bail!("nothing more is heard of ghostship"),
+        }
+    }
+
+    fn take(&mut self, heard: Heard) -> Result<()> {
+        match heard {
+            Heard::Line(line) => {
                 let line = serde_json::from_str(&line);
                 self.lines.push(line.context("a line of standard output is not JSON")?);
             }
-            Some(Heard::End(status)) => self.ended = Some(status?),
-            None => bail!("nothing more is heard of ghostship"),
+            Heard::End(status) => self.ended = Some(status?),
         }
         Ok(())
     }

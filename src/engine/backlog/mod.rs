@@ -301,6 +301,11 @@ impl<M: Mark> Backlog<M> {
         self.pending.advance()
     }
 
+    /// The transactions of which some key is not done yet, and those that have not arrived whole.
+    pub fn pending(&self) -> &Pending<M> {
+        &self.pending
+    }
+
     /// What `advance` would return if the running batch of `lane` were committed: the position that
     /// may be written in the transaction of that batch.
     pub fn advance_with(&self, lane: usize) -> Vec<M> {

@@ -71,6 +71,11 @@ impl<M: Mark> Pending<M> {
         self.newest
     }
 
+    /// The newest transaction behind which the durable position is.
+    pub fn done_up_to(&self) -> Seq {
+        self.passed
+    }
+
     /// The entry that stands for a transaction, unless that is passed.
     fn number_of(&self, seq: Seq) -> Option<Seq> {
         if seq <= self.passed {

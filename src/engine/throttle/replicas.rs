@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use futures_util::future::join_all;
+use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::time::timeout;
 
 use super::Limits;
@@ -87,48 +87,88 @@ struct Seen {
 
 /// One control replica.
 struct Replica {
+    number: usize,
     place: ControlReplica,
     session: Option<Session>,
     judges: BTreeMap<Signal, Judge>,
+    told: Told,
+}
+
+/// What a look at a replica brought, under the limits of that moment.
+#[derive(Clone, Debug, Default)]
+struct Told {
+    limits: Limits,
+    reasons: Vec<(Signal, String)>,
     lag: Option<Duration>,
 }
 
-/// Watches until the attempt ends. What cannot be read never ends the attempt.
+/// Watches until the attempt ends, each replica at its own pace: one that does not answer keeps nobody
+/// from hearing the others. What cannot be read never ends the attempt.
 ///
 /// # Errors
 ///
 /// None.
 pub async fn watch(context: Arc<Context>) -> Result<()> {
-    let places = context.plan.request.control_replicas.iter().cloned();
-    let mut replicas: Vec<Replica> = places.map(Replica::at).collect();
-    let (mut limits, mut known) = (Limits::default(), None);
+    let places = context.plan.request.control_replicas.iter().cloned().enumerate();
+    let mut looks: FuturesUnordered<_> = places
+        .map(|(number, place)| look(&context, Replica::at(number, place), Duration::ZERO))
+        .collect();
+    let mut told: Vec<Option<Told>> = vec![None; looks.len()];
+    let mut known = None;
     loop {
-        let wanted = context.tuning().throttle;
-        for signal in SIGNALS {
-            if signal.setting(&wanted) != signal.setting(&limits) {
-                replicas.iter_mut().for_each(|replica| drop(replica.judges.remove(&signal)));
-            }
-        }
-        limits = wanted;
-        let looks = replicas.iter_mut().map(|replica| replica.look(&context, &limits));
-        let reasons: Vec<Vec<(Signal, String)>> = join_all(looks).await;
-        let lag = replicas.iter().filter_map(|replica| replica.lag).max();
+        let lag = told.iter().flatten().filter_map(|one| one.lag).max();
         if lag != known {
             known = lag;
             context.meter.update(|progress| progress.replica_lag = lag);
         }
-        for signal in SIGNALS {
-            context.throttle.judge(signal, &limits, stated(signal, &limits, &reasons));
-        }
-        if context.pause_for(INTERVAL).await.is_err() {
+        state(&context, &told);
+        let goes_on = match looks.next().await {
+            Some(Some(replica)) => {
+                if let Some(place) = told.get_mut(replica.number) {
+                    *place = Some(replica.told.clone());
+                }
+                looks.push(look(&context, replica, INTERVAL));
+                true
+            }
+            Some(None) => false,
+            None => context.pause_for(INTERVAL).await.is_ok(),
+        };
+        if !goes_on {
             context.stop.cancelled().await;
             return Ok(());
         }
     }
 }
 
+/// Looks at a replica after a pause; `None` when the attempt winds down.
+async fn look(context: &Context, mut replica: Replica, pause: Duration) -> Option<Replica> {
+    if !pause.is_zero() {
+        context.pause_for(pause).await.ok()?;
+    }
+    replica.look(context, context.tuning().throttle).await;
+    Some(replica)
+}
+
+/// States what follows from what is known; nothing is taken back before all were looked at under the
+/// limits of now.
+fn state(context: &Context, told: &[Option<Told>]) {
+    let limits = context.tuning().throttle;
+    for signal in SIGNALS {
+        let is_of_now = |one: &&Told| signal.setting(&one.limits) == signal.setting(&limits);
+        let of_now: Vec<&Told> = told.iter().flatten().filter(is_of_now).collect();
+        let found: Vec<&[(Signal, String)]> =
+            of_now.iter().map(|one| one.reasons.as_slice()).collect();
+        let words = stated(signal, &limits, &found);
+        match (of_now.len() == told.len(), found.is_empty()) {
+            (true, _) => context.throttle.judge(signal, &limits, words),
+            (false, false) if words.is_some() => context.throttle.state(signal, words),
+            (false, _) => {}
+        }
+    }
+}
+
 /// The reason of a signal, from those of all replicas.
-fn stated(signal: Signal, limits: &Limits, found: &[Vec<(Signal, String)>]) -> Option<String> {
+fn stated(signal: Signal, limits: &Limits, found: &[&[(Signal, String)]]) -> Option<String> {
     signal.setting(limits)?;
     if found.is_empty() {
         let word = signal.as_str();
@@ -136,18 +176,23 @@ fn stated(signal: Signal, limits: &Limits, found: &[Vec<(Signal, String)>]) -> O
             "throttle.{word} is set, but the MigrationTarget names no controlReplicas to be watched"
         ));
     }
-    let own = found.iter().flatten().filter(|(speaker, _)| *speaker == signal);
+    let own = found.iter().copied().flatten().filter(|(speaker, _)| *speaker == signal);
     let words: Vec<&str> = own.map(|(_, words)| words.as_str()).collect();
     (!words.is_empty()).then(|| words.join("; "))
 }
 
 impl Replica {
-    fn at(place: ControlReplica) -> Self {
-        Self { place, session: None, judges: BTreeMap::new(), lag: None }
+    fn at(number: usize, place: ControlReplica) -> Self {
+        Self { number, place, session: None, judges: BTreeMap::new(), told: Told::default() }
     }
 
-    /// Looks at it; the reasons that stand against the migration.
-    async fn look(&mut self, context: &Context, limits: &Limits) -> Vec<(Signal, String)> {
+    /// Looks at it, and remembers what stands against the migration under these limits.
+    async fn look(&mut self, context: &Context, limits: Limits) {
+        for signal in SIGNALS {
+            if signal.setting(&limits) != signal.setting(&self.told.limits) {
+                self.judges.remove(&signal);
+            }
+        }
         // A look that is given up takes its session with it.
         let session = self.session.take();
         let wants_backlog = limits.max_apply_backlog.is_some();
@@ -160,21 +205,21 @@ impl Replica {
             Ok(Err(error)) => Err(error.to_string()),
             Err(_) => Err("it did not answer in time".to_owned()),
         };
-        self.lag = seen.as_ref().ok().map(|seen| seen.lag);
+        let lag = seen.as_ref().ok().map(|seen| seen.lag);
         let name = format!("{}:{}", self.place.connect.host, self.place.connect.port);
         let mut reasons = Vec::new();
         for signal in SIGNALS {
-            if signal.setting(limits).is_none() {
+            if signal.setting(&limits).is_none() {
                 continue;
             }
             let reading = match &seen {
-                Ok(seen) => judged(signal, limits, &name, *seen),
+                Ok(seen) => judged(signal, &limits, &name, *seen),
                 Err(why) => blind(signal, &format!("{name}: {why}")),
             };
             let reason = self.judges.entry(signal).or_default().hear(reading);
             reasons.extend(reason.map(|reason| (signal, reason)));
         }
-        reasons
+        self.told = Told { limits, reasons, lag };
     }
 }
 
@@ -304,10 +349,11 @@ mod tests {
         let limits = Limits { max_lag: Some(Duration::from_secs(1)), ..Limits::default() };
         assert!(stated(Signal::MaxLag, &limits, &[]).is_some_and(|it| it.contains("names no")));
         assert_eq!(stated(Signal::CriticalLag, &limits, &[]), None);
-        assert_eq!(stated(Signal::MaxLag, &limits, &[Vec::new()]), None);
-        let one = |signal, words: &str| vec![(signal, words.to_owned())];
-        let found =
-            [one(Signal::MaxLag, "a"), one(Signal::CriticalLag, "b"), one(Signal::MaxLag, "c")];
-        assert_eq!(stated(Signal::MaxLag, &limits, &found).as_deref(), Some("a; c"));
+        assert_eq!(stated(Signal::MaxLag, &limits, &[&[]]), None);
+        let one = |signal, words: &str| [(signal, words.to_owned())];
+        let (a, b, c) =
+            (one(Signal::MaxLag, "a"), one(Signal::CriticalLag, "b"), one(Signal::MaxLag, "c"));
+        let found = stated(Signal::MaxLag, &limits, &[&a, &b, &c]);
+        assert_eq!(found.as_deref(), Some("a; c"));
     }
 }

@@ -1,24 +1,43 @@
 //! The head-room of the binlog's retention: how long the server still keeps what a restart of the migration
 //! would have to read. When half of it is gone the copy makes way for applying.
 
+use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::signal::Signal;
+use crate::engine::backlog::pending::{Mark, Pending, Seq};
 use crate::engine::context::Context;
 use crate::engine::reason::{Reason, Refusal};
-use crate::mysql::position::Position;
 
-/// Since when the durable position is where it is.
+/// Looks that are remembered; beyond it only every other one is, so that an old position costs precision
+/// and no memory.
+const LOOKS: usize = 10_000;
+
+/// How far the stream has come, by numbers of transactions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reach {
+    done: Seq,
+    newest: Seq,
+}
+
+impl Reach {
+    /// As it is now.
+    pub fn of<M: Mark>(pending: &Pending<M>) -> Self {
+        Self { done: pending.done_up_to(), newest: pending.newest() }
+    }
+}
+
+/// When which transactions had arrived, as long as some of them are not done.
 #[derive(Debug, Default)]
-pub struct Durable(Option<(Position, Instant)>);
+pub struct Durable(VecDeque<(Seq, Instant)>);
 
 impl Durable {
     /// Publishes the head-room, and states the reason against the copy when it gets short.
-    pub fn watch(&mut self, context: &Context, position: &Position) {
+    pub fn watch(&mut self, context: &Context, reach: Reach) {
         let Some(retention) = context.plan.server.binlog_retention() else { return };
-        let standing = self.stands(position, Instant::now());
-        let headroom = retention.saturating_sub(standing + context.meter.stream_behind());
+        let age = self.age(reach, Instant::now());
+        let headroom = retention.saturating_sub(age + context.meter.stream_behind());
         context.meter.update(|progress| progress.binlog_headroom = Some(headroom));
         context.throttle.state(Signal::Retention, danger(headroom, retention));
         let gives_up = context.tuning().recovery.gives_up;
@@ -30,15 +49,21 @@ impl Durable {
         }
     }
 
-    /// How long the position has not moved.
-    fn stands(&mut self, position: &Position, now: Instant) -> Duration {
-        match &self.0 {
-            Some((known, since)) if known == position => now.saturating_duration_since(*since),
-            _ => {
-                self.0 = Some((position.clone(), now));
-                Duration::ZERO
-            }
+    /// How long ago the oldest transaction that is not done arrived, at the most. A position that moves is
+    /// as old as what it waits for.
+    fn age(&mut self, reach: Reach, now: Instant) -> Duration {
+        self.0.push_back((reach.newest, now));
+        while self.0.get(1).is_some_and(|(newest, _)| *newest <= reach.done) {
+            self.0.pop_front();
         }
+        if self.0.len() > LOOKS {
+            let mut number = 0;
+            self.0.retain(|_| {
+                number += 1;
+                number % 2 == 1
+            });
+        }
+        self.0.front().map_or(Duration::ZERO, |(_, at)| now.saturating_duration_since(*at))
     }
 }
 
@@ -78,7 +103,6 @@ fn told(time: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mysql::position::Coordinates;
 
     const HOUR: Duration = Duration::from_secs(3600);
 
@@ -96,16 +120,31 @@ mod tests {
     }
 
     #[test]
-    fn only_a_position_that_stands_still_grows_old() {
+    fn a_position_is_as_old_as_the_oldest_transaction_that_is_not_done() {
         let (mut durable, start) = (Durable::default(), Instant::now());
-        let coordinates = Coordinates { file: "binlog.1".to_owned(), offset: 4 };
-        let at =
-            |gtids: &str| Position { coordinates: coordinates.clone(), gtids: gtids.parse().ok() };
-        let uuid = "3e11fa47-71ca-11e1-9e33-c80aa9429562";
-        let (one, two) = (at(&format!("{uuid}:1-5")), at(&format!("{uuid}:1-6")));
-        assert_eq!(durable.stands(&one, start), Duration::ZERO);
-        assert_eq!(durable.stands(&one, start + HOUR), HOUR);
-        assert_eq!(durable.stands(&two, start + 2 * HOUR), Duration::ZERO);
-        assert_eq!(durable.stands(&two, start + 3 * HOUR), HOUR);
+        let rows = [
+            ("all is done", 10, 10, 0),
+            ("some are not", 10, 20, 1),
+            ("they stand still", 10, 20, 2),
+            ("more arrives", 10, 30, 3),
+            ("some get done, and older ones are left", 15, 30, 4),
+            ("those of the second look are done", 20, 40, 3),
+            ("the last one is under way", 39, 40, 2),
+            ("all is done again", 40, 40, 0),
+        ];
+        for (hours, (name, done, newest, age)) in (0..).zip(rows) {
+            let found = durable.age(Reach { done, newest }, start + hours * HOUR);
+            assert_eq!(found, age * HOUR, "{name}");
+        }
+    }
+
+    #[test]
+    fn an_old_position_needs_bounded_memory() {
+        let (mut durable, start) = (Durable::default(), Instant::now());
+        for look in 0..100_000 {
+            let age = durable.age(Reach { done: 1, newest: look.into() }, start + look * HOUR);
+            assert!(age + HOUR >= look * HOUR, "{look}: {age:?}");
+        }
+        assert!(durable.0.len() <= LOOKS);
     }
 }
