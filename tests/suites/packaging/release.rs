@@ -141,7 +141,7 @@ async fn rights() -> Result<()> {
     let account = release.account();
     let (own, watched, other) = (own.name(), watched.name(), other.name());
     let cases = [
-        (watched, MIGRATIONS, &["get", "list", "watch", "patch"][..], true),
+        (watched, MIGRATIONS, &["get", "list", "watch", "patch", "delete"][..], true),
         (watched, "schemamigrations.ghostship.dev/status", &["patch"], true),
         (watched, "schemamigrations.ghostship.dev/finalizers", &["update"], true),
         (watched, TARGETS, &["get", "list", "watch"], true),
@@ -153,7 +153,7 @@ async fn rights() -> Result<()> {
         (watched, ROLES, &["create", "patch"], true),
         (watched, "rolebindings.rbac.authorization.k8s.io", &["create", "patch"], true),
         (own, LEASES, &["create"], true),
-        (watched, MIGRATIONS, &["create", "update", "delete", "deletecollection"], false),
+        (watched, MIGRATIONS, &["create", "update", "deletecollection"], false),
         (watched, TARGETS, &["create", "update", "patch", "delete"], false),
         (watched, "secrets", &["get", "list", "watch", "create", "patch"], false),
         (watched, "configmaps", &["get", "list", "create"], false),
