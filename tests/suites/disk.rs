@@ -100,9 +100,7 @@ async fn full() -> Result<()> {
     small.free()?;
     expect_code(&run.wait(RUN).await?, 0)?;
     root.close().await?;
-    let ended = scene.expect_completed_there().await;
-    drop(server);
-    ended
+    scene.expect_completed_there().await
 }
 
 fn is_paused_for(line: &Value, words: &str) -> bool {
