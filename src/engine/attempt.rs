@@ -447,7 +447,13 @@ async fn drive(context: &Context) -> Result<()> {
 
 /// Ends the attempt after the tasks have stopped.
 async fn finish(context: Arc<Context>, end: Result<End>, meter: &Meter) -> Result<Outcome> {
-    let end = end?;
+    let end = match end? {
+        // A panic that comes while it gives up keeps every table.
+        End::Told(Told::RetentionOver) if context.command() == Command::Panic => {
+            End::Told(Told::Wish(Command::Panic))
+        }
+        end => end,
+    };
     if let End::Told(Told::Wish(command)) = end
         && command != Command::Abort
     {

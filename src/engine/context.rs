@@ -263,6 +263,7 @@ impl Context {
     pub fn is_stopping(&self) -> bool {
         self.leave.is_cancelled()
             || self.stop.is_cancelled()
+            || self.retention_over.is_cancelled()
             || matches!(self.command(), Command::Leave | Command::Abort | Command::Panic)
     }
 
