@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::asked::Asked;
-use super::document;
+use super::document::{self, drop_absent};
 use crate::api::hook_jobs::{HookPod, JobHook, QuestionStatus};
 use crate::api::migration::SchemaMigration;
 use crate::api::{API_VERSION, names};
@@ -143,12 +143,6 @@ fn container(migration: &SchemaMigration, asked: &Asked, template: &HookPod) -> 
     });
     drop_absent(&mut container);
     container
-}
-
-fn drop_absent(value: &mut Value) {
-    if let Some(fields) = value.as_object_mut() {
-        fields.retain(|_, value| !value.is_null());
-    }
 }
 
 /// None of them is a worker's: what is set for workers does not hold for hooks.

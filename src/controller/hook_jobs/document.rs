@@ -2,7 +2,7 @@
 //! is made of the resource, whose figures the worker wrote together with its question. Holds no secret and
 //! no row value.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::api::duration;
 use crate::api::hook_jobs::QuestionStatus;
@@ -28,9 +28,7 @@ pub(super) fn document(migration: &SchemaMigration, question: &QuestionStatus) -
         "progress": progress(&figures, report),
         "error": report.filter(|_| question.stage == "Failure").and_then(error),
     });
-    if let Some(fields) = document.as_object_mut() {
-        drop_absent(fields);
-    }
+    drop_absent(&mut document);
     document
 }
 
@@ -74,9 +72,7 @@ fn progress(figures: &ProgressStatus, report: Option<&WorkerReport>) -> Value {
         "lastCutOverError": figures.last_cut_over_error.clone().unwrap_or_default(),
         "blocker": report.blocker,
     });
-    if let Some(fields) = progress.as_object_mut() {
-        drop_absent(fields);
-    }
+    drop_absent(&mut progress);
     progress
 }
 
@@ -85,8 +81,11 @@ fn seconds(text: Option<&String>) -> Option<f64> {
     text.and_then(|text| duration::parse(text)).map(|time| time.as_secs_f64())
 }
 
-fn drop_absent(fields: &mut Map<String, Value>) {
-    fields.retain(|_, value| !value.is_null());
+/// Takes fields without a value away.
+pub(super) fn drop_absent(value: &mut Value) {
+    if let Some(fields) = value.as_object_mut() {
+        fields.retain(|_, value| !value.is_null());
+    }
 }
 
 #[cfg(test)]
