@@ -392,7 +392,12 @@ async fn told_to_end(context: &Context, stop: &CancellationToken) -> Told {
         tokio::select! {
             changed = intent.changed() => if changed.is_err() { return Told::Wish(Command::Leave) },
             () = stop.cancelled() => return Told::Wish(Command::Leave),
-            () = context.retention_over.cancelled() => return Told::RetentionOver,
+            () = context.retention_over.cancelled() => {
+                tracing::warn!(
+                    "the migration gives up: the server is about to purge what it has yet to read"
+                );
+                return Told::RetentionOver;
+            }
         }
     }
 }
@@ -445,14 +450,23 @@ async fn drive(context: &Context) -> Result<()> {
     }
 }
 
+/// What counts when the tables are about to be dropped: a panic that came since keeps every one.
+async fn told_last(context: &Context, told: Told) -> Told {
+    if matches!(told, Told::RetentionOver | Told::Wish(Command::Abort)) {
+        // Where the wishes cannot be read the last ones count.
+        context.read_wishes().await;
+    }
+    match context.command() {
+        Command::Panic => Told::Wish(Command::Panic),
+        _ => told,
+    }
+}
+
 /// Ends the attempt after the tasks have stopped.
 async fn finish(context: Arc<Context>, end: Result<End>, meter: &Meter) -> Result<Outcome> {
     let end = match end? {
-        // A panic that comes while it gives up keeps every table.
-        End::Told(Told::RetentionOver) if context.command() == Command::Panic => {
-            End::Told(Told::Wish(Command::Panic))
-        }
-        end => end,
+        End::Told(told) => End::Told(told_last(&context, told).await),
+        End::Swapped => End::Swapped,
     };
     if let End::Told(Told::Wish(command)) = end
         && command != Command::Abort
@@ -482,9 +496,6 @@ async fn finish(context: Arc<Context>, end: Result<End>, meter: &Meter) -> Resul
         }
         End::Told(Told::Wish(_)) => abort::drop_helpers(session, unfinished).await,
         End::Told(Told::RetentionOver) => {
-            tracing::warn!(
-                "the migration gives up: the server is about to purge what it has yet to read"
-            );
             abort::drop_helpers(session, unfinished).await?;
             Err(Error::GivenUp { refusal: throttle::retention::given_up() })
         }

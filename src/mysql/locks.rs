@@ -14,6 +14,8 @@ use crate::schema::table::TableName;
 const LIMIT: Duration = Duration::from_secs(10);
 /// Pause between two looks at the process list.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
+/// Borne by the session that cuts over: one at a time on a server.
+const CUT_OVER_TURN: &str = "'ghostship-cut-over'";
 /// No such thread.
 const GONE: Option<u16> = Some(1094);
 
@@ -114,6 +116,25 @@ const BACKUP_HOLDER: &str = "SELECT th.PROCESSLIST_ID, \
      WHERE ml.OBJECT_TYPE IN ('BACKUP LOCK', 'GLOBAL') AND ml.LOCK_TYPE = 'SHARED' \
      AND th.PROCESSLIST_ID IS NOT NULL AND th.PROCESSLIST_ID <> CONNECTION_ID() \
      ORDER BY ml.LOCK_STATUS, th.PROCESSLIST_TIME DESC LIMIT 1";
+
+/// Takes the server's turn to cut over for as long as this session lives. `false` when another session
+/// has it, whichever migration's of whichever cluster.
+///
+/// # Errors
+/// When the session fails.
+pub async fn take_cut_over_turn(session: &mut Session) -> Result<bool, Error> {
+    let taken = session.query_one(&format!("SELECT GET_LOCK({CUT_OVER_TURN}, 0)"), LIMIT).await?;
+    Ok(taken.u64(0) == Some(1))
+}
+
+/// The connection that has the server's turn to cut over.
+///
+/// # Errors
+/// When the session fails.
+pub async fn cut_over_turn(session: &mut Session) -> Result<Option<u64>, Error> {
+    let held = session.query_one(&format!("SELECT IS_USED_LOCK({CUT_OVER_TURN})"), LIMIT).await?;
+    Ok(held.u64(0))
+}
 
 /// Connection ids of sessions that this tool opened with the same account, this one left out. Where
 /// the server does not keep what clients tell about themselves: all of the account's sessions.

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use crate::support::client::ident;
+use crate::support::client::{Client, ident};
 use crate::support::database::Database;
 use crate::support::ghostship::Ghostship;
 use crate::support::receiver::{Manner, Receiver, free_port};
@@ -24,6 +24,11 @@ use crate::support::wait::wait_for;
 
 /// How long the long pause lasts when nobody asks for a longer one.
 const PAUSE: Duration = Duration::from_secs(12);
+/// A server that soon purges what it has written.
+const SOON_PURGED: &[&str] = &["--binlog-expire-logs-seconds=20"];
+/// Exit codes.
+const ABORTED: i32 = 5;
+const PANICKED: i32 = 6;
 
 /// The tests.
 pub(crate) fn trials() -> Vec<Trial> {
@@ -40,6 +45,10 @@ pub(crate) fn trials() -> Vec<Trial> {
         super::trial("guard::a_url_that_leads_astray_holds".to_owned(), astray),
         super::trial("guard::the_growth_of_a_status_variable_holds".to_owned(), growth),
         super::trial("guard::gives_up_before_the_binlog_is_purged".to_owned(), gives_up),
+        super::trial(
+            "guard::a_panic_while_it_gives_up_keeps_all".to_owned(),
+            panics_while_giving_up,
+        ),
         super::trial("guard::a_hostile_query_does_nothing".to_owned(), hostile_query),
         super::trial("guard::a_query_that_fails_holds".to_owned(), broken_query),
         super::trial("guard::pauses_on_danger_and_goes_on".to_owned(), danger),
@@ -299,11 +308,39 @@ async fn growth() -> Result<()> {
     expect_end(scene, run).await
 }
 
-/// Whoever locks the shadow table keeps changes from being applied, until it is too late.
+/// It ends, and takes its tables away.
 async fn gives_up() -> Result<()> {
-    let server = Server::private("guard-gives-up", &["--binlog-expire-logs-seconds=20"])?;
+    let server = Server::private("guard-gives-up", SOON_PURGED)?;
     let mut scene = Scene::on(server.server(), "guard_gives_up", Shape::default()).await?;
-    let mut run = begin(&mut scene, json!({"onShortBinlog": "GiveUp"}))?;
+    let (run, holder) = until_it_gives_up(&mut scene).await?;
+    holder.close().await?;
+    let ended = run.wait(RUN).await?;
+    expect_code(&ended, 1)?;
+    let words = ended.words();
+    ensure!(words.contains("RetentionShort") && words.contains("are dropped"), "{words}");
+    ensure!(scene.ledger().await? == ["Aborted"], "the ledger has {:?}", scene.ledger().await?);
+    scene.expect_untouched().await
+}
+
+/// Somebody panics in the seconds in which it gives up: every table stays.
+async fn panics_while_giving_up() -> Result<()> {
+    let server = Server::private("guard-panics", SOON_PURGED)?;
+    let mut scene = Scene::on(server.server(), "guard_panics", Shape::default()).await?;
+    let (run, holder) = until_it_gives_up(&mut scene).await?;
+    scene.manifest.set(&[("/panic", json!(true))])?;
+    holder.close().await?;
+    expect_code(&run.wait(RUN).await?, PANICKED)?;
+    let tables = scene.database.tables().await?;
+    let shadow = format!("{TABLE}_gho");
+    ensure!(tables.contains(&shadow), "after the panic there are {tables:?}");
+    scene.manifest.set(&[("/panic", json!(false)), ("/abort", json!(true))])?;
+    expect_code(&scene.run(None)?.wait(RUN).await?, ABORTED)?;
+    scene.expect_untouched().await
+}
+
+/// Whoever locks the shadow table keeps changes from being applied, until it is too late.
+async fn until_it_gives_up(scene: &mut Scene) -> Result<(Ghostship, Client)> {
+    let mut run = begin(scene, json!({"onShortBinlog": "GiveUp"}))?;
     let copied = |line: &Value| line["rowsCopied"].as_u64() > Some(0);
     run.wait_until("rows are copied", RUN, copied).await?;
     let mut holder = scene.database.connect().await?;
@@ -317,13 +354,7 @@ async fn gives_up() -> Result<()> {
         Ok(if said.contains("gives up") { Ok(()) } else { Err(said) })
     };
     wait_for("it gives up", RUN, given_up).await?;
-    holder.close().await?;
-    let ended = run.wait(RUN).await?;
-    expect_code(&ended, 1)?;
-    let words = ended.words();
-    ensure!(words.contains("RetentionShort") && words.contains("are dropped"), "{words}");
-    ensure!(scene.ledger().await? == ["Aborted"], "the ledger has {:?}", scene.ledger().await?);
-    scene.expect_untouched().await
+    Ok((run, holder))
 }
 
 fn critical(resume: &Value) -> Value {

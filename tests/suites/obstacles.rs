@@ -25,6 +25,8 @@ use crate::support::wait::{let_time_pass, wait_for};
 const BUDGET: Duration = Duration::from_secs(1);
 const SLACK: Duration = Duration::from_millis(800);
 const ROUND_TRIPS: u32 = 3;
+/// Sessions that read the table at once.
+const READERS: u64 = 200;
 /// How long each of the short transactions stays open: too short to count as an old one.
 const SHORT_TRANSACTION: Duration = Duration::from_millis(950);
 
@@ -42,6 +44,8 @@ pub(crate) fn trials() -> Vec<Trial> {
         super::trial("obstacles::reader_of_the_shadow_is_named".to_owned(), reader_of_the_shadow),
         super::trial("obstacles::prepared_xa_is_named".to_owned(), prepared_xa),
         super::trial("obstacles::table_lock_is_named".to_owned(), table_lock),
+        super::trial("obstacles::two_cut_overs_take_turns".to_owned(), two_cut_overs),
+        super::trial("obstacles::many_readers_cost_writers_the_budget".to_owned(), many_readers),
         super::trial("obstacles::ddl_elsewhere_costs_writers_nothing".to_owned(), ddl_elsewhere),
         super::trial("obstacles::backup_at_the_swap_costs_the_budget_at_most".to_owned(), backup),
     ];
@@ -229,6 +233,66 @@ async fn table_lock() -> Result<()> {
     expect_short_waits(&scene, bystander).await?;
     holder.close().await?;
     scene.expect_completed().await
+}
+
+/// Two migrations of one server are ready: while one has its tables locked the other waits, and says so.
+async fn two_cut_overs() -> Result<()> {
+    let server = Server::private("turns", Flavour::Gtid.options())?;
+    let (first, mut second) =
+        (scene_on(server.server(), "turn_1").await?, scene_on(server.server(), "turn_2").await?);
+    second.manifest.set(&[("/postponeCutOver", json!(true))])?;
+    let mut waiting = second.run(None)?;
+    waiting.wait_for("AwaitCutOver", RUN).await?;
+    let stopped = first.run(Some("cutover.locked=stop"))?;
+    stopped.wait_until_stopped(RUN).await?;
+    second.manifest.set(&[("/postponeCutOver", json!(false))])?;
+    let says = |line: &Value| {
+        line["waitingFor"].as_str().is_some_and(|text| text.contains("another cut-over"))
+    };
+    waiting.wait_until("the other cut-over is named", RUN, says).await?;
+    ensure!(!second.is_swapped().await?, "two tables of one server were locked at once");
+    stopped.signal("CONT")?;
+    for run in [stopped, waiting] {
+        expect_code(&run.wait(RUN).await?, 0)?;
+    }
+    first.expect_completed().await?;
+    second.expect_completed().await
+}
+
+/// Readers whose statements last for seconds hold the table when the lock is asked for; those who come
+/// behind it wait for the budget at most.
+async fn many_readers() -> Result<()> {
+    let server = Server::private("readers", &["--max-connections=400"])?;
+    let mut scene = scene_on(server.server(), "readers").await?;
+    scene.manifest.set(&[("/postponeCutOver", json!(true))])?;
+    let mut run = scene.run(None)?;
+    run.wait_for("AwaitCutOver", RUN).await?;
+    let stop = Arc::new(AtomicBool::new(false));
+    let mut readers = Vec::new();
+    for number in 0..READERS {
+        let client = scene.database.connect().await?;
+        readers.push(tokio::task::spawn(read_slowly(client, number, Arc::clone(&stop))));
+    }
+    let bystander = watch_waits(&scene).await?;
+    scene.manifest.set(&[("/postponeCutOver", json!(false))])?;
+    let blocked = |line: &Value| !line["blocker"].is_null();
+    run.wait_until("a reader is named", RUN, blocked).await?;
+    ensure!(!scene.is_swapped().await?, "the table was swapped under its readers");
+    stop.store(true, Ordering::SeqCst);
+    for reader in readers {
+        reader.await??;
+    }
+    expect_code(&run.wait(RUN).await?, 0)?;
+    expect_short_waits(&scene, bystander).await?;
+    scene.expect_completed().await
+}
+
+async fn read_slowly(mut client: Client, number: u64, stop: Arc<AtomicBool>) -> Result<()> {
+    let read = format!("SELECT COUNT(*) + SLEEP(0.9) FROM {TABLE} WHERE id = {}", number % 100 + 1);
+    while !stop.load(Ordering::SeqCst) {
+        client.texts(&read).await?;
+    }
+    client.close().await
 }
 
 /// DDL on a table of another database waits for its turn from the moment on in which the tables are

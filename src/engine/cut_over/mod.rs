@@ -234,6 +234,10 @@ async fn obstacle(
     if let Some(backup) = backup::holder(session).await {
         return Ok(Some(backup));
     }
+    if let Some(id) = locks::cut_over_turn(session).await.doing("ask who cuts over")? {
+        let words = format!("another cut-over on this server to end, that of connection {id}");
+        return Ok(Some(words.into()));
+    }
     for table in [&context.plan.tables.source, &context.plan.tables.shadow] {
         let blockers = locks::blockers(session, table).await.doing("find who uses the table")?;
         if let Some(old) = blockers.iter().find(|one| one.age_seconds >= OLD_TRANSACTION) {

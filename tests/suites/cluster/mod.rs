@@ -42,6 +42,8 @@ const DEADLINE: Duration = Duration::from_secs(600);
 const STEP: Duration = Duration::from_secs(120);
 /// How long until a field that a person changed has its effect.
 const EFFECT: Duration = Duration::from_secs(2);
+/// Lines of a failure that tell its cause; logs follow.
+const CAUSE: usize = 2;
 /// Rows of a shop's table.
 const ROWS: u64 = 24_000;
 /// Rows a second at which the row copy lasts until a test has done its work, and moves on all the while.
@@ -158,13 +160,15 @@ fn run(
     conclude(label, run())
 }
 
-/// The failure of a test, told at once with what the machine was doing: later nobody knows.
+/// The failure of a test, told at once with what the machine was doing: later nobody knows. Its cause is
+/// told again behind the logs, where a reader of the run's end finds it.
 fn conclude(label: &str, ended: Result<()>) -> Result<(), Failed> {
     ended.map_err(|error| {
         let story = format!("{error:#}");
-        let cause = story.lines().next().unwrap_or_default();
-        eprintln!("cluster::{label} failed: {cause}\n{}", machine::describe());
-        Failed::from(story)
+        let cause = story.lines().take(CAUSE).collect::<Vec<_>>().join("\n");
+        let machine = machine::describe();
+        eprintln!("cluster::{label} failed: {cause}\n{machine}");
+        Failed::from(format!("{story}\n=== cluster::{label} failed\n{machine}\n{cause}"))
     })
 }
 
