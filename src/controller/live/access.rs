@@ -86,13 +86,18 @@ impl Right {
         Self { verb, subresource: None, namespace: owned(namespace), name: owned(name) }
     }
 
-    /// All that an action needs: to see the migration, to change it, and what the policies ask for where they
-    /// let a cut-over happen.
+    /// All that an action needs: to see the migration, to change it, and what the policies ask for of those who
+    /// let a cut-over happen or panic. The policies see the controller's account, so the caller is asked here.
     pub(super) fn to_do(action: &Action, namespace: &str, name: &str) -> Vec<Self> {
         let seen = Self::to_see(Some(namespace), Some(name));
         let mut all = vec![seen.clone(), Self { verb: "patch", ..seen.clone() }];
-        if *action == Action::Command(Command::CutOver) {
-            all.push(Self { verb: "approve", subresource: Some("cutover"), ..seen });
+        let approved = match action {
+            Action::Command(Command::CutOver) => Some("cutover"),
+            Action::Command(Command::Panic) => Some("panic"),
+            _ => None,
+        };
+        if approved.is_some() {
+            all.push(Self { verb: "approve", subresource: approved, ..seen });
         }
         all
     }
@@ -309,9 +314,9 @@ mod tests {
             (Action::Command(Command::Pause), changed),
             (Action::Command(Command::Resume), changed),
             (Action::Command(Command::Postpone), changed),
-            (Action::Command(Command::Panic), changed),
             (Action::Tune(json!({})), changed),
             (Action::Command(Command::CutOver), &["get", "patch", "approve cutover"]),
+            (Action::Command(Command::Panic), &["get", "patch", "approve panic"]),
         ];
         for (action, expected) in rows {
             let rights = Right::to_do(&action, "shop", "one");

@@ -4,27 +4,19 @@
 use std::time::Duration;
 
 use super::Limits;
-use super::probe::Probe;
+use super::probe::Gauge;
 use super::signal::Signal;
 use crate::engine::context::Context;
-use crate::mysql::error::Error;
-use crate::mysql::session::Session;
 
 /// `throttle.maxCommitLatency`.
 #[derive(Default)]
 pub(super) struct CommitLatency;
 
-impl Probe for CommitLatency {
+impl Gauge for CommitLatency {
     const SIGNAL: Signal = Signal::MaxCommitLatency;
 
-    async fn look(
-        &mut self,
-        context: &Context,
-        _: &mut Session,
-        limits: &Limits,
-    ) -> Result<Option<String>, Error> {
-        let Some(limit) = limits.max_commit_latency else { return Ok(None) };
-        Ok(judged(context.beats.commit_latency(), limit))
+    fn read(&mut self, context: &Context, limits: &Limits) -> Option<String> {
+        judged(context.beats.commit_latency(), limits.max_commit_latency?)
     }
 }
 

@@ -5,11 +5,9 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use super::Limits;
-use super::probe::Probe;
+use super::probe::Gauge;
 use super::signal::Signal;
 use crate::engine::context::Context;
-use crate::mysql::error::Error;
-use crate::mysql::session::Session;
 
 /// What the rate is about.
 const MINUTE: Duration = Duration::from_secs(60);
@@ -21,23 +19,18 @@ pub(super) struct Retries {
     counts: VecDeque<(Instant, u64)>,
 }
 
-impl Probe for Retries {
+impl Gauge for Retries {
     const SIGNAL: Signal = Signal::MaxRetriesPerMinute;
 
-    async fn look(
-        &mut self,
-        context: &Context,
-        _: &mut Session,
-        limits: &Limits,
-    ) -> Result<Option<String>, Error> {
-        let Some(limit) = limits.max_retries_per_minute else { return Ok(None) };
+    fn read(&mut self, context: &Context, limits: &Limits) -> Option<String> {
+        let limit = limits.max_retries_per_minute?;
         let rate = self.observe(context.meter.retries(), Instant::now());
-        Ok((rate > limit).then(|| {
+        (rate > limit).then(|| {
             format!(
                 "{rate} transactions of the migration were repeated in a minute, above \
                  maxRetriesPerMinute of {limit}"
             )
-        }))
+        })
     }
 }
 

@@ -1,5 +1,5 @@
-//! Everything that is asked of the server about its own health, in turn and in one session. The session is
-//! recorded nowhere, so that a locked control table does not blind it.
+//! What the migration knows by itself, and everything that is asked of the server about its own health, in
+//! turn and in one session. The session is recorded nowhere, so that a locked control table does not blind it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,10 +9,11 @@ use super::commit::CommitLatency;
 use super::disk::FreeDisk;
 use super::history::HistoryListLength;
 use super::load::{CriticalLoad, MaxLoad};
-use super::probe::Watched;
+use super::probe::{Probe, Watched};
 use super::redo::RedoPercent;
 use super::retries::Retries;
 use super::running::RunningPerCore;
+use super::signal::Signal;
 use super::stream::StreamLag;
 use crate::engine::Result;
 use crate::engine::context::Context;
@@ -22,19 +23,34 @@ use crate::mysql::session::Session;
 /// Time between two looks.
 const INTERVAL: Duration = Duration::from_millis(500);
 
-/// All that is looked at.
+/// What the migration knows by itself.
+#[derive(Default)]
+struct Gauges {
+    commit: Watched<CommitLatency>,
+    stream: Watched<StreamLag>,
+    retries: Watched<Retries>,
+}
+
+/// What the server is asked for.
 #[derive(Default)]
 struct Health {
     critical: Watched<CriticalLoad>,
     load: Watched<MaxLoad>,
     running: Watched<RunningPerCore>,
-    commit: Watched<CommitLatency>,
     history: Watched<HistoryListLength>,
     redo: Watched<RedoPercent>,
-    stream: Watched<StreamLag>,
-    retries: Watched<Retries>,
     disk: Watched<FreeDisk>,
 }
+
+/// The signals of [`Health`]: without a limit for any of them no session is opened.
+const ASKED: [Signal; 6] = [
+    CriticalLoad::SIGNAL,
+    MaxLoad::SIGNAL,
+    RunningPerCore::SIGNAL,
+    HistoryListLength::SIGNAL,
+    RedoPercent::SIGNAL,
+    FreeDisk::SIGNAL,
+];
 
 /// Watches until the attempt ends. What cannot be read never ends the attempt.
 ///
@@ -42,10 +58,11 @@ struct Health {
 ///
 /// None.
 pub async fn watch(context: Arc<Context>) -> Result<()> {
-    let (mut session, mut health) = (None, Health::default());
+    let (mut session, mut gauges, mut health) = (None, Gauges::default(), Health::default());
     loop {
         let limits = context.tuning().throttle;
-        if Health::is_limited(&limits) {
+        gauges.read(&context, &limits);
+        if ASKED.iter().any(|signal| signal.setting(&limits).is_some()) {
             session = usable(&context, session.take()).await;
         }
         health.look(&context, session.as_mut(), &limits).await;
@@ -63,32 +80,22 @@ async fn usable(context: &Context, session: Option<Session>) -> Option<Session> 
     }
 }
 
-impl Health {
-    fn is_limited(limits: &Limits) -> bool {
-        [
-            Watched::<CriticalLoad>::is_limited(limits),
-            Watched::<MaxLoad>::is_limited(limits),
-            Watched::<RunningPerCore>::is_limited(limits),
-            Watched::<HistoryListLength>::is_limited(limits),
-            Watched::<RedoPercent>::is_limited(limits),
-            Watched::<CommitLatency>::is_limited(limits),
-            Watched::<StreamLag>::is_limited(limits),
-            Watched::<Retries>::is_limited(limits),
-            Watched::<FreeDisk>::is_limited(limits),
-        ]
-        .contains(&true)
+impl Gauges {
+    fn read(&mut self, context: &Context, limits: &Limits) {
+        self.commit.read(context, limits);
+        self.stream.read(context, limits);
+        self.retries.read(context, limits);
     }
+}
 
+impl Health {
     async fn look(&mut self, context: &Context, session: Option<&mut Session>, limits: &Limits) {
         let mut session = session;
         self.critical.look(context, session.as_deref_mut(), limits).await;
         self.load.look(context, session.as_deref_mut(), limits).await;
         self.running.look(context, session.as_deref_mut(), limits).await;
-        self.commit.look(context, session.as_deref_mut(), limits).await;
         self.history.look(context, session.as_deref_mut(), limits).await;
         self.redo.look(context, session.as_deref_mut(), limits).await;
-        self.stream.look(context, session.as_deref_mut(), limits).await;
-        self.retries.look(context, session.as_deref_mut(), limits).await;
         // The last one: the query is somebody's, and its end may be that of the session.
         self.disk.look(context, session, limits).await;
     }

@@ -4,27 +4,19 @@
 use std::time::Duration;
 
 use super::Limits;
-use super::probe::Probe;
+use super::probe::Gauge;
 use super::signal::Signal;
 use crate::engine::context::Context;
-use crate::mysql::error::Error;
-use crate::mysql::session::Session;
 
 /// `throttle.maxStreamLag`.
 #[derive(Default)]
 pub(super) struct StreamLag;
 
-impl Probe for StreamLag {
+impl Gauge for StreamLag {
     const SIGNAL: Signal = Signal::MaxStreamLag;
 
-    async fn look(
-        &mut self,
-        context: &Context,
-        _: &mut Session,
-        limits: &Limits,
-    ) -> Result<Option<String>, Error> {
-        let Some(limit) = limits.max_stream_lag else { return Ok(None) };
-        Ok(judged(context.meter.stream_behind(), limit))
+    fn read(&mut self, context: &Context, limits: &Limits) -> Option<String> {
+        judged(context.meter.stream_behind(), limits.max_stream_lag?)
     }
 }
 

@@ -68,6 +68,7 @@ async fn everybody(shop: &Shop, as_: &impl Fn(String) -> Result<Caller>) -> Resu
     let (_, found) = seen(&viewer, &one).await?;
     ensure!(found["migrations"][0]["postponed"] == true, "{found}");
     expect(viewer.act(&pause, None).await?, 403)?;
+    expect(posing(&viewer, &pause).await?, 403)?;
     // Those of all namespaces are not theirs, those of the shop are.
     let (status, all) = seen(&viewer, "").await?;
     ensure!(status == 200 && all["migrations"].as_array().map(Vec::len) == Some(1), "{all}");
@@ -88,7 +89,9 @@ async fn everybody(shop: &Shop, as_: &impl Fn(String) -> Result<Caller>) -> Resu
     let events = shop.kubectl(&["get", "events", "-o", "yaml"])?;
     ensure!(events.contains("pause through the API by"), "{events}");
     editor.change(&resume, None).await?;
-    expect(editor.act(&format!("cut-over{one}"), None).await?, 403)?;
+    for reserved in ["cut-over", "panic"] {
+        expect(editor.act(&format!("{reserved}{one}"), None).await?, 403)?;
+    }
     expect(editor.act("pause", None).await?, 400)?;
     let approver = as_(account(shop, "approver", &["get", "list", "patch"], &["approve"])?)?;
     approver.change(&format!("cut-over{one}"), None).await
@@ -115,7 +118,19 @@ async fn nobody_in_doubt(
     proxy.refuse_reviews(true);
     refused(503).await?;
     proxy.refuse_reviews(false);
-    refused(403).await
+    refused(403).await?;
+    shop.kubectl(&["delete", "serviceaccount", "passing"])?;
+    refused(401).await
+}
+
+/// The same with the headers by which the API server takes a caller for somebody else.
+async fn posing(caller: &Caller, action: &str) -> Result<(u16, Value)> {
+    let request = caller.bare(reqwest::Method::POST, &format!("/api/{action}"));
+    let headers = [("impersonate-user", "system:admin"), ("impersonate-group", "system:masters")];
+    let request = headers.into_iter().fold(request, |all, (name, value)| all.header(name, value));
+    let response = request.bearer_auth(&caller.token).send().await?;
+    let status = response.status().as_u16();
+    Ok((status, serde_json::from_str(&response.text().await?)?))
 }
 
 async fn seen(caller: &Caller, selection: &str) -> Result<(u16, Value)> {

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use super::control::expect_stopped;
 use super::{End, NODE, STEP, conclude, faults, in_shop};
-use crate::support::cluster::kubectl;
+use crate::support::cluster::{kubectl, kubectl_with_input};
 use crate::support::controller::Controller;
 use crate::support::hook_image::hook_image;
 use crate::support::operator::Operator;
@@ -50,6 +50,7 @@ pub(super) fn trials() -> Vec<Trial> {
         trial("hook_denies", denies),
         trial("hook_hangs_and_holds_the_cut_over", hangs),
         trial("hook_hangs_and_panic_and_deletion_are_heard", hangs_for_ever),
+        trial("hook_whose_pod_is_evicted_is_asked_again", evicted),
         trial("hook_that_cannot_be_written_is_refused", refused),
     ];
     trials.extend(killed);
@@ -210,12 +211,7 @@ async fn hangs_for_ever(shop: &mut Shop) -> Result<End> {
     set_hook(shop, &["RowCopyComplete"], "10m")?;
     set_answer(shop, "hang")?;
     shop.apply(&shop.migration("one", 0).0)?;
-    let runs = async || {
-        let jobs = jobs(shop, "RowCopyComplete")?;
-        let is_up = jobs.first().is_some_and(|job| job["status"]["ready"] == 1);
-        Ok(if is_up { Ok(()) } else { Err(jobs) })
-    };
-    wait_for("a Job that hangs", STEP, runs).await?;
+    wait_until_it_runs(shop, "RowCopyComplete").await?;
     shop.patch("one", &json!({"panic": true}))?;
     expect_stopped(shop, Instant::now()).await?;
     shop.wait_for_phase("one", "Panicked", STEP).await?;
@@ -231,6 +227,49 @@ async fn hangs_for_ever(shop: &mut Shop) -> Result<End> {
     };
     wait_for("its Jobs to be gone", GONE, probe).await?;
     Ok(End::Untouched)
+}
+
+async fn wait_until_it_runs(shop: &Shop, stage: &str) -> Result<()> {
+    let probe = async || {
+        let jobs = jobs(shop, stage)?;
+        let is_up = jobs.iter().any(|job| job["status"]["ready"] == 1);
+        Ok(if is_up { Ok(()) } else { Err(jobs) })
+    };
+    wait_for("a Job that hangs", STEP, probe).await
+}
+
+/// A pod that was evicted has said nothing, and another is asked. An abort is heard meanwhile.
+async fn evicted(shop: &mut Shop) -> Result<End> {
+    const STAGE: &str = "RowCopyComplete";
+    set_hook(shop, &[STAGE], "10m")?;
+    set_answer(shop, "hang")?;
+    shop.apply(&shop.migration("one", 0).0)?;
+    wait_until_it_runs(shop, STAGE).await?;
+    evict_hook(shop)?;
+    let said = wait_for_answer(shop, STAGE, "Unanswered").await?;
+    let words = said["message"].as_str().unwrap_or_default();
+    ensure!(words.contains("its pod was ended (EvictionByEvictionAPI)"), "{said}");
+    let again = |status: &Value| {
+        entries(status, STAGE)
+            .iter()
+            .any(|one| one["answer"].is_null() && one["try"] != said["try"])
+    };
+    shop.wait_for_status("one", ("to be asked again", STEP), again).await?;
+    ensure!(!shop.scene.is_swapped().await?, "swapped without an answer");
+    shop.patch("one", &json!({"abort": true}))?;
+    shop.wait_for_phase("one", "Aborted", STEP).await?;
+    Ok(End::Untouched)
+}
+
+/// Evicts the pod of the only hook that runs, as draining its node would.
+fn evict_hook(shop: &Shop) -> Result<()> {
+    let hooks = "app.kubernetes.io/component=hook";
+    let name =
+        shop.kubectl(&["get", "pods", "-l", hooks, "-o", "jsonpath={.items[*].metadata.name}"])?;
+    let place = format!("/api/v1/namespaces/{}/pods/{name}/eviction", shop.namespace);
+    let eviction = json!({"apiVersion": "policy/v1", "kind": "Eviction",
+        "metadata": {"name": name, "namespace": shop.namespace}});
+    kubectl_with_input(&["create", "--raw", &place, "-f", "-"], &eviction.to_string()).map(drop)
 }
 
 /// The API server refuses what `ghostship` refuses.

@@ -21,6 +21,7 @@ pub(super) fn trials() -> Vec<Trial> {
         super::super::trial("packaging::only_approvers_approve".into(), approves),
         super::super::trial("packaging::what_is_latched_may_cut_over".into(), latched),
         super::super::trial("packaging::only_approvers_panic".into(), panics),
+        super::super::trial("packaging::the_api_panics_for_those_who_may".into(), api_panics),
         super::super::trial("packaging::only_approvers_delete_what_runs".into(), deletes),
     ]
 }
@@ -41,11 +42,15 @@ enum Who {
 
 impl<'a> Stage<'a> {
     async fn set(namespace: &'a Namespace) -> Result<Self> {
+        Self::set_with(namespace, "api.enabled=false").await
+    }
+
+    async fn set_with(namespace: &'a Namespace, more: &str) -> Result<Self> {
         let release = Release::new(CHART, namespace).with(quiet(namespace.name()));
         let (name, label) = (namespace.name(), TEST.replace('.', "\\."));
         release.install(&format!(
             "watchNamespaces={{{name}}},crds.enabled=false,replicas=0,policies.enabled=true,\
-             policies.namespaceSelector.matchLabels.{label}={name}"
+             policies.namespaceSelector.matchLabels.{label}={name},{more}"
         ))?;
         let stage = Self { release, namespace };
         stage.bind("edit", &["developer", "approver"])?;
@@ -285,12 +290,14 @@ async fn approves() -> Result<()> {
 }
 
 async fn panics() -> Result<()> {
-    use Who::{Approver, Developer};
+    use Who::{Approver, Controller, Developer};
     let namespace = Namespace::create()?;
     let stage = Stage::set(&namespace).await?;
     let (panic, calm) = (json!({"spec": {"panic": true}}), json!({"spec": {"panic": null}}));
     stage.create(Developer, &waiting("one"), false)?;
-    refused(stage.patch(Developer, "one", &panic), PANIC)?;
+    for who in [Developer, Controller] {
+        refused(stage.patch(who, "one", &panic), PANIC)?;
+    }
     let born = migration("born", json!({"postponeCutOver": true, "panic": true}));
     refused(stage.create(Developer, &born, true), PANIC).context("created with it")?;
     stage.create(Approver, &born, true)?;
@@ -300,6 +307,20 @@ async fn panics() -> Result<()> {
         .context("it is already set")?;
     stage.patch(Developer, "one", &calm).context("a tool re-applies what it holds")?;
     refused(stage.patch(Developer, "one", &panic), PANIC).context("once more")
+}
+
+/// With the API the controller's account acts for callers whose rights it has asked for.
+async fn api_panics() -> Result<()> {
+    use Who::{Controller, Developer};
+    let namespace = Namespace::create()?;
+    let stage = Stage::set_with(&namespace, "api.enabled=true").await?;
+    let panic = json!({"spec": {"panic": true}});
+    stage.create(Developer, &waiting("one"), false)?;
+    refused(stage.patch(Developer, "one", &panic), PANIC)?;
+    wait_for("the API's right", SOON, async || {
+        Ok(stage.patch(Controller, "one", &panic).map_err(|error| format!("{error:#}")))
+    })
+    .await
 }
 
 async fn deletes() -> Result<()> {
