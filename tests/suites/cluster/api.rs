@@ -1,8 +1,9 @@
 //! The HTTP API of a controller: who is let in, who may see, who may steer, and what is kept of what was done.
 
+use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
 
@@ -41,19 +42,23 @@ async fn rights(server: &'static PodServer) -> Result<()> {
     let place = folder.path().to_string_lossy();
     let more = ["--listen-api", &address, "--api-audience", AUDIENCE, "--api-tls", &place];
     let mut controller = Controller::start_with(&shop, &proxy, "api", &more)?;
-    shop.apply(&shop.migration("one", 0).with("/postponeCutOver", json!(true)).0)?;
-    shop.wait_for_reason("one", "CutOverPostponed", STEP)
-        .await
-        .with_context(|| controller.log())?;
-    let url = format!("https://{address}");
-    let as_ = |token: String| Caller::at(url.clone(), token, &certificate);
-    everybody(&shop, &as_).await.with_context(|| controller.log())?;
-    nobody_in_doubt(&shop, &as_, &proxy).await.with_context(|| controller.log())?;
-    shop.wait_for_phase("one", "Succeeded", STEP).await.with_context(|| controller.log())?;
+    let told = tell(&shop, &proxy, (&format!("https://{address}"), &certificate)).await;
+    told.map_err(|error| {
+        anyhow!("{error:#}\n{}\n=== controller\n{}", shop.give_up(), controller.log())
+    })?;
     controller.kill();
     let namespace = shop.namespace.clone();
     shop.expect_completed().await?;
     kubectl(&["delete", "namespace", &namespace, "--wait=false"]).map(drop)
+}
+
+async fn tell(shop: &Shop, proxy: &Proxy, (url, certificate): (&str, &Path)) -> Result<()> {
+    shop.apply(&shop.migration("one", 0).with("/postponeCutOver", json!(true)).0)?;
+    shop.wait_for_reason("one", "CutOverPostponed", STEP).await?;
+    let as_ = |token: String| Caller::at(url.to_owned(), token, certificate);
+    everybody(shop, &as_).await?;
+    nobody_in_doubt(shop, &as_, proxy).await?;
+    shop.wait_for_phase("one", "Succeeded", STEP).await.map(drop)
 }
 
 async fn everybody(shop: &Shop, as_: &impl Fn(String) -> Result<Caller>) -> Result<()> {
