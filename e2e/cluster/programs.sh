@@ -69,7 +69,9 @@ build_module() {
     say "cluster: building $module into $folder"
     rm -rf "$temp"
     mkdir -p "$temp"
-    in_module "$module" build -trimpath -buildvcs=false -ldflags "-s -w $(version_flags "$module")" \
+    # The linker leaves debugging information out, so that the compiler need not write it.
+    in_module "$module" build -trimpath -buildvcs=false -gcflags=all=-dwarf=false \
+        -ldflags "-s -w $(version_flags "$module")" \
         -o "$temp/" tool >"$temp.log" 2>&1 || {
         tail -15 "$temp.log" >&2
         die "$module could not be built (log above); run it again when the cause is gone, what is built is kept"
