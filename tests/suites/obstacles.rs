@@ -259,8 +259,8 @@ async fn two_cut_overs() -> Result<()> {
     second.expect_completed().await
 }
 
-/// Readers whose statements last for seconds hold the table when the lock is asked for; those who come
-/// behind it wait for the budget at most.
+/// Many readers, each almost a second at a time, have the table whenever a cut-over may begin: one of them is
+/// named, and a writer waits for the budget at most.
 async fn many_readers() -> Result<()> {
     let server = Server::private("readers", &["--max-connections=400"])?;
     let mut scene = scene_on(server.server(), "readers").await?;
