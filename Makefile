@@ -42,7 +42,7 @@ e2e-long: ## Run the tests in a cluster, the long ones as well (a quarter of an 
 
 crds: ## Write crds/ anew from the code, and its copies for the chart and for kustomize
 	rm -f crds/*.yaml charts/ghostship/files/crds/*.yaml config/crd/*.ghostship.dev.yaml
-	$(CARGO) run --quiet --locked -- crds | awk -v RS='---\n' \
+	$(CARGO) run --quiet --locked --features failpoints -- crds | awk -v RS='---\n' \
 		'/name: / { split($$0, part, /\n  name: |\n/); file = "crds/" part[4] ".yaml"; printf "---\n%s", $$0 > file }'
 	cp crds/*.yaml charts/ghostship/files/crds
 	cp crds/*.yaml config/crd

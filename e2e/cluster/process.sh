@@ -77,7 +77,15 @@ make_groups() {
         for file in cpuset.cpus cpuset.mems; do
             [ ! -e "$root/cpuset.cpu_exclusive" ] || cat "$root/$file" >"$root/ghostship-node/$file"
         done
+        weigh_pods "$root/ghostship-node"
     done
+}
+
+# All pods together weigh as much as ten processes of this machine. With as much as one, which is what a
+# new group gets, they starve beside a server and its load: a node of its own has nobody beside its pods.
+weigh_pods() {
+    [ ! -e "$1/cpu.shares" ] || echo 10240 >"$1/cpu.shares"
+    [ ! -e "$1/cpu.weight" ] || echo 1000 >"$1/cpu.weight"
 }
 
 # In the one tree of version 2 a group has only the controllers that its parent hands down.

@@ -125,7 +125,8 @@ async fn hear(context: &Context, kind: &str, payload: &[u8]) {
             context.meter.update(|progress| progress.stream_lag = Some(lag));
         }
         "marker" => {
-            context.marker_seen.send_replace(number);
+            // Markers of several sessions need not be committed in the order of their numbers.
+            context.marker_seen.send_modify(|seen| *seen = number.max(*seen));
             hold_behind_marker(context, number).await;
         }
         _ => {}

@@ -7,8 +7,6 @@ use std::sync::PoisonError;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, ensure};
-use futures_util::StreamExt;
-use futures_util::stream;
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
 
@@ -22,8 +20,6 @@ use crate::support::scene::Shape;
 use crate::support::settings::is_long;
 use crate::support::shop::{PodServer, Shop, Site, client};
 
-/// Plans that are tried side by side.
-const AT_ONCE: usize = 3;
 /// Plans of each story when the long tests are not asked for.
 const FEW: usize = 3;
 const SHAPE: Shape = Shape { rows: 300, unique: false, writers: 1 };
@@ -91,17 +87,13 @@ async fn all_plans(name: &str, story: Story, server: &'static PodServer) -> Resu
         plans = plans.into_iter().step_by(step.max(1)).collect();
     }
     let total = plans.len();
-    let tries = plans.into_iter().enumerate().map(|(at, plan)| {
-        let (label, made) = (format!("{name}_{}", at + 1), &made);
-        async move {
-            let played = play(&label, story, server, Some(plan)).await;
-            let (writes, has_fired) = played.with_context(|| format!("killed at {plan:?}"))?;
-            let found = created(&writes);
-            ensure!(found == *made, "killed at {plan:?} it made {found:?}, undisturbed {made:?}");
-            Ok::<_, anyhow::Error>(has_fired)
-        }
-    });
-    let results: Vec<Result<bool>> = stream::iter(tries).buffer_unordered(AT_ONCE).collect().await;
+    let mut results = Vec::new();
+    // One after the other: the stories stand side by side, and every stream reads what all of them write.
+    for (at, plan) in plans.into_iter().enumerate() {
+        let label = format!("{name}_{}", at + 1);
+        let played = try_plan(&label, story, server, (plan, &made)).await;
+        results.push(played.with_context(|| format!("killed at {plan:?}")));
+    }
     let void = results.iter().filter(|result| matches!(result, Ok(false))).count();
     let failed: Vec<String> =
         results.into_iter().filter_map(Result::err).map(|error| format!("{error:#}")).collect();
@@ -110,6 +102,19 @@ async fn all_plans(name: &str, story: Story, server: &'static PodServer) -> Resu
     ensure!(void * 2 < total, "void: {void} of {total} plans met no write");
     ensure!(failed.is_empty(), "{} of {total} plans failed:\n{}", failed.len(), failed.join("\n"));
     Ok(())
+}
+
+/// Answers whether there was a write for the plan.
+async fn try_plan(
+    label: &str,
+    story: Story,
+    server: &'static PodServer,
+    (plan, made): (Plan, &BTreeMap<String, u32>),
+) -> Result<bool> {
+    let (writes, has_fired) = play(label, story, server, Some(plan)).await?;
+    let found = created(&writes);
+    ensure!(found == *made, "it made {found:?}, undisturbed {made:?}");
+    Ok(has_fired)
 }
 
 /// Plays a story with the controller killed as planned; answers its writes since the plan holds, and
