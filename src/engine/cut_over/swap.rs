@@ -54,15 +54,15 @@ type Attempt<T> = std::result::Result<T, Failed>;
 /// Tries to swap within the lock budget. Returns how long the lock was held, in seconds.
 pub(super) async fn try_swap(context: &Context) -> Attempt<f64> {
     let mut session = context.open(Role::CutOver).await?;
-    if !locks::take_cut_over_turn(&mut session).await.doing("take the turn to cut over")? {
-        return Err(Failed::not_yet("another cut-over on this server began in the same moment"));
-    }
     let mut side = context.open(Role::Control).await?;
     let mut watcher = context.open(Role::Inspect).await?;
     raise_before_lock(context, &mut side).await?;
     let spaces = confirm::spaces(&context.plan, &mut side).await?;
     told_apart(confirm::expect_unchanged(&context.plan, &mut watcher).await)?;
     session.execute(text::SET_UP, SHORT).await.doing("prepare the cut-over session")?;
+    if !locks::take_cut_over_turn(&mut session).await.doing("take the turn to cut over")? {
+        return Err(Failed::not_yet("another cut-over on this server began in the same moment"));
+    }
     let marker = markers::next(context);
     context.echoes.hold_at.store(marker, Ordering::Release);
     let began = Instant::now();
