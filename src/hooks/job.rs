@@ -23,7 +23,7 @@ const POSTED: usize = 4;
 pub struct Posted {
     /// How often Jobs were asked, by all attempts.
     pub count: i64,
-    /// What is asked now, and what is told and not yet known to be heard.
+    /// What is asked now, and what is told and whose Jobs have not ended yet.
     pub open: Vec<QuestionStatus>,
 }
 
@@ -76,7 +76,7 @@ impl Board {
         });
         self.posted.send_if_modified(|posted| {
             let before = posted.open.len();
-            posted.open.retain(|one| is_gate(one) || !is_heard(one, jobs));
+            posted.open.retain(|one| is_gate(one) || !is_answered(one, jobs));
             posted.open.len() != before
         });
     }
@@ -146,8 +146,9 @@ fn is_gate(question: &QuestionStatus) -> bool {
     Stage::named(&question.stage).is_some_and(Stage::is_gate)
 }
 
-fn is_heard(question: &QuestionStatus, jobs: &[HookJobStatus]) -> bool {
-    question.hooks.iter().all(|hook| jobs.iter().any(|job| job.is_about(question, hook)))
+/// Whether the status has the end of each Job: the controller looks only at those that are asked about.
+fn is_answered(question: &QuestionStatus, jobs: &[HookJobStatus]) -> bool {
+    question.hooks.iter().all(|hook| answer(jobs, question, hook).is_some())
 }
 
 #[cfg(test)]
@@ -267,15 +268,18 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_told_stays_until_its_job_is_known() {
+    async fn what_is_told_stays_until_its_job_has_ended() {
         let (board, one) = (Board::new(0), hook("one", FailurePolicy::Hold));
         assert_eq!(board.ask(&[&one], &document(Stage::Success)).await, Answer::Allow);
         let open = || board.posted().borrow().open.clone();
         assert_eq!((open().len(), open()[0].stage.as_str()), (1, "Success"));
         board.hear(&[job(1, "one", None)]);
         assert_eq!(open().len(), 1, "that is another question's");
-        let known = HookJobStatus { id: "uid/1/Success".to_owned(), ..job(1, "one", None) };
-        board.hear(&[known]);
+        let known =
+            |answer| HookJobStatus { id: "uid/1/Success".to_owned(), ..job(1, "one", answer) };
+        board.hear(&[known(None)]);
+        assert_eq!(open().len(), 1, "its Job runs");
+        board.hear(&[known(Some(JobAnswer::Deny))]);
         assert_eq!(open(), []);
         for _ in 0..9 {
             board.ask(&[&one], &document(Stage::ThrottledLong)).await;

@@ -8,7 +8,7 @@ use libtest_mimic::Trial;
 use serde_json::json;
 
 use super::faults::trial;
-use super::{ROWS, STEP};
+use super::{ROWS, SLOW, STEP};
 use crate::support::cluster::kubectl;
 use crate::support::controller::Controller;
 use crate::support::operator::Operator;
@@ -40,8 +40,11 @@ async fn restart(server: &'static PodServer) -> Result<()> {
     let proxy = Proxy::start(client().await?).await?;
     let more = ["--notify", &file.to_string_lossy()];
     let mut controller = Controller::start_with(&shop, &proxy, "first", &more)?;
-    let migration = shop.migration("one", 0).with("/postponeCutOver", json!(true));
+    let migration = shop.migration("one", SLOW).with("/postponeCutOver", json!(true));
     shop.apply(&migration.0)?;
+    // What has begun is told while it goes on: a look that comes later finds it postponed.
+    receiver.wait_for("Started Happened").await.with_context(|| controller.log())?;
+    shop.patch("one", &json!({"copy": {"maxRowsPerSecond": 0}}))?;
     shop.wait_for_reason("one", "CutOverPostponed", STEP)
         .await
         .with_context(|| controller.log())?;
